@@ -1,0 +1,193 @@
+"""What flows through the pipeline: a `Frame` goes in, a `Scene` comes out.
+
+Pixel coordinates are (x, y) with x to the right and y down; pixel (x, y) covers the square from (x, y) to
+(x+1, y+1). Boxes are ``xyxy``, half-open: ``x2 - x1`` is the width. Shapes are (H, W). All arrays are read-only
+by agreement: every consumer sees the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.classes import SegmentationClass
+
+__all__ = [
+    "Alert",
+    "BgrImage",
+    "ClassMap",
+    "DrivableArea",
+    "Frame",
+    "RoadUser",
+    "Scene",
+    "Segmentation",
+    "YuvPlanes",
+]
+
+BgrImage = NDArray[np.uint8]
+"""(H, W, 3) uint8, blue-green-red, C-contiguous."""
+
+ClassMap = NDArray[np.uint8]
+"""(H, W) uint8, each value an index into the model's tuple of classes."""
+
+
+@dataclass(frozen=True, slots=True)
+class YuvPlanes:
+    """A picture as decoders give it: 4:2:0, 8 bits, three planes. Half the bytes of BGR and no conversion.
+
+    Attributes:
+        y: (H, W) uint8 luma; rows may be strided.
+        u: (ceil(H/2), ceil(W/2)) uint8, blue difference.
+        v: Same shape, red difference.
+        matrix: Which standard's coefficients made them: ITU-R BT.601 or BT.709.
+        full_range: True for 0..255 ("JPEG") luma, False for 16..235 ("video").
+    """
+
+    y: NDArray[np.uint8]
+    u: NDArray[np.uint8]
+    v: NDArray[np.uint8]
+    matrix: Literal["bt601", "bt709"]
+    full_range: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture and when it was taken.
+
+    Attributes:
+        index: Position in the run, from 0.
+        source_time_s: Time within the recording in seconds, from the source's own timestamps.
+        captured_at_s: `time.monotonic()` when the frame was handed over by the decoder.
+        size_hw: (H, W) in pixels.
+        name: Stem of the image file it came from, or None.
+        planes: The decoder's own 4:2:0 planes where it gave them, else None.
+        to_bgr: Makes the BGR picture. Called at most once, and only if somebody wants to look at it.
+    """
+
+    index: int
+    source_time_s: float
+    captured_at_s: float
+    size_hw: tuple[int, int]
+    to_bgr: Callable[[], BgrImage] = field(repr=False)
+    name: str | None = None
+    planes: YuvPlanes | None = field(default=None, repr=False)
+
+    @cached_property
+    def image(self) -> BgrImage:
+        """(H, W, 3) uint8 BGR, read-only; converted on first use (some 1 ms at 1280x720) and kept."""
+        image = self.to_bgr()
+        image.flags.writeable = False
+        return image
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Which class every pixel of the image belongs to.
+
+    Attributes:
+        class_ids: (H, W) uint8 at image size; values index `classes`.
+        classes: The model's classes.
+        grid_confidence: (h, w) float32 in [0, 1]: the softmax probability of the winning class on the
+            network's own output grid, which spans the same image with half-pixel centres.
+    """
+
+    class_ids: ClassMap
+    classes: tuple[SegmentationClass, ...]
+    grid_confidence: NDArray[np.float32]
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """(H, W) float32 in [0, 1]: `grid_confidence`, bilinearly interpolated to image size on first use."""
+        import cv2
+
+        height, width = self.class_ids.shape
+        return np.asarray(
+            cv2.resize(self.grid_confidence, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+        )
+
+    def class_index(self, name: str) -> int | None:
+        """Index of the class of that name in `classes`, or None."""
+        for index, entry in enumerate(self.classes):
+            if entry.name == name:
+                return index
+        return None
+
+
+@dataclass(frozen=True)
+class DrivableArea:
+    """The road that is connected to the vehicle's own lane ahead.
+
+    Attributes:
+        mask: (H, W) uint8, 1 where drivable: small holes closed, unconnected islands left out.
+        area_px: Number of drivable pixels.
+        free_space_px: (W,) int32, per image column the row of the far end of the clear road: the top of the
+            lowest drivable run of that column; -1 where the column has none.
+    """
+
+    mask: NDArray[np.uint8] = field(repr=False)
+    area_px: int
+    free_space_px: NDArray[np.int32] = field(repr=False)
+
+    @cached_property
+    def polygon(self) -> NDArray[np.int32]:
+        """(P, 2) int32 outline of the area as (x, y), simplified to about 2 px; (0, 2) where it is empty."""
+        from pipeline.postprocess.drivable import outline
+
+        return outline(self.mask)
+
+
+@dataclass(frozen=True, slots=True)
+class RoadUser:
+    """One person, rider or car, cut out of the class map.
+
+    Attributes:
+        id: Distinguishes the road users of one scene, from 1. Not yet stable from frame to frame.
+        class_name: ``"person"``, ``"rider"`` or ``"car"``.
+        box_xyxy: (x1, y1, x2, y2) in pixels, half-open.
+        foot_px: (x, y): where it stands, the middle of its lowest pixels.
+        area_px: Number of its pixels.
+        confidence: Mean softmax probability of its pixels, in [0, 1].
+        mask: (y2 - y1, x2 - x1) uint8, 1 on its pixels within the box.
+    """
+
+    id: int
+    class_name: str
+    box_xyxy: tuple[int, int, int, int]
+    foot_px: tuple[float, float]
+    area_px: int
+    confidence: float
+    mask: NDArray[np.uint8] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something the driver or another program should know now, with its evidence in words."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is known of the road at one moment.
+
+    Attributes:
+        frame: The frame it was made from.
+        segmentation: The class of every pixel.
+        drivable: The clear road ahead.
+        road_users: Who is there, largest first.
+        alerts: What deserves attention; empty when nothing does.
+        timings_ms: Milliseconds spent on this frame, by stage.
+    """
+
+    frame: Frame
+    segmentation: Segmentation
+    drivable: DrivableArea
+    road_users: tuple[RoadUser, ...]
+    alerts: tuple[Alert, ...] = ()
+    timings_ms: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,47 @@
+"""What a source is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.scene import Frame
+
+__all__ = ["Source", "SourceInfo"]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of a source before its first frame is read.
+
+    Attributes:
+        uri: As the user gave it.
+        description: One line for people: codec, size, rate.
+        size_hw: (H, W) of its frames in pixels.
+        frame_count: Number of frames where the container says so, else None.
+        frame_rate_hz: Nominal rate where there is one, else None.
+    """
+
+    uri: str
+    description: str
+    size_hw: tuple[int, int]
+    frame_count: int | None
+    frame_rate_hz: float | None
+
+
+class Source(Protocol):
+    """A recording. Opened by `open_source`; `frames` and `close` are called by the capture thread alone."""
+
+    @property
+    def info(self) -> SourceInfo: ...
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame, in order, once.
+
+        Raises:
+            SourceError: The recording is damaged or broke off; frames yielded before that are good.
+        """
+
+    def close(self) -> None:
+        """Free the decoder. May be called more than once."""
