@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
 
-__all__ = ["Engine", "ModelSpec", "Tensor"]
+__all__ = ["Engine", "ModelSpec", "Precision", "Tensor"]
 
 Tensor = NDArray[np.float32]
+
+Precision = Literal["auto", "fp32", "bf16"]
+"""What a network computes in. "auto" is the fastest that the processor computes natively."""
 
 
 @dataclass(frozen=True, slots=True)

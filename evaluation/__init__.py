@@ -1,0 +1,1 @@
+"""Evaluation: how right (metrics) and how fast (timings) the pipeline is, measured through the pipeline itself."""

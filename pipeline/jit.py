@@ -28,6 +28,6 @@ def kernel(*, fastmath: bool = False, inline: bool = False) -> Callable[[Functio
         options = {"nogil": True, "cache": True, "fastmath": fastmath, "error_model": "numpy"}
         if inline:
             options["inline"] = "always"
-        return cast(Function, numba.njit(**options)(function))
+        return cast("Function", numba.njit(**options)(function))
 
     return compile_with_numba

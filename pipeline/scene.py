@@ -106,9 +106,7 @@ class Segmentation:
         import cv2
 
         height, width = self.class_ids.shape
-        return np.asarray(
-            cv2.resize(self.grid_confidence, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
-        )
+        return np.asarray(cv2.resize(self.grid_confidence, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
     def class_index(self, name: str) -> int | None:
         """Index of the class of that name in `classes`, or None."""

@@ -1,0 +1,87 @@
+"""From logits to a scene's meaning: classes at image size, the drivable area, and single road users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.classes import SegmentationClass
+from pipeline.postprocess.drivable import DrivableRules, find_drivable, outline
+from pipeline.postprocess.road_users import InstanceRules, find_road_users
+from pipeline.postprocess.runs import RunBuffers, Runs, encode_runs
+from pipeline.postprocess.segmentation import segment, segment_with_runs
+from pipeline.scene import DrivableArea, Frame, RoadUser, Segmentation
+
+__all__ = [
+    "DrivableRules",
+    "InstanceRules",
+    "Postprocessor",
+    "Runs",
+    "encode_runs",
+    "find_drivable",
+    "find_road_users",
+    "outline",
+    "segment",
+]
+
+OBSTACLES = (
+    "person",
+    "rider",
+    "car",
+    "truck",
+    "bus",
+    "train",
+    "motorcycle",
+    "bicycle",
+    "pole",
+    "traffic sign",
+    "traffic light",
+    "fence",
+)
+"""What can stand on the road: a hole in the drivable area with any of these in it is not closed."""
+
+
+class Postprocessor:
+    """Makes the meaning of frames from logits. Owned and called by one thread; what it returns belongs to the caller."""
+
+    def __init__(
+        self,
+        classes: Sequence[SegmentationClass],
+        drivable_rules: DrivableRules | None = None,
+        instance_rules: InstanceRules | None = None,
+    ) -> None:
+        """Prepare for a model.
+
+        Args:
+            classes: The model's classes, in the order of the logits' channels. Any of road, person, rider and car
+                may be missing: there are then none.
+            drivable_rules: What counts as drivable, or None for the usual rules.
+            instance_rules: What counts as one road user, or None for the usual rules.
+        """
+        self._classes = tuple(classes)
+        names = [entry.name for entry in classes]
+        self._road = names.index("road") if "road" in names else None
+        self._obstacles = [index for index, name in enumerate(names) if name in OBSTACLES]
+        self._drivable_rules = drivable_rules or DrivableRules()
+        self._instance_rules = instance_rules or InstanceRules()
+        self._buffers: RunBuffers | None = None
+
+    def process(
+        self, frame: Frame, logits: NDArray[np.float32]
+    ) -> tuple[Segmentation, DrivableArea, tuple[RoadUser, ...]]:
+        """Everything after the network.
+
+        Args:
+            frame: The picture that the logits are of; only its size is used.
+            logits: (K, h, w) or (1, K, h, w) float32; not kept.
+        """
+        if logits.ndim == 4 and logits.shape[0] == 1:
+            logits = logits[0]
+        if self._buffers is None or self._buffers.size_hw != frame.size_hw:
+            self._buffers = RunBuffers(frame.size_hw)
+        segmentation, runs = segment_with_runs(logits, self._classes, self._buffers)
+        drivable = find_drivable(runs, self._road, self._obstacles, self._drivable_rules)
+        users = find_road_users(runs, self._classes, segmentation.grid_confidence, self._instance_rules)
+        return segmentation, drivable, users

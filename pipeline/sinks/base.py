@@ -6,7 +6,11 @@ from typing import Protocol
 
 from pipeline.scene import BgrImage, Scene
 
-__all__ = ["Sink"]
+__all__ = ["Sink", "SinkClosed"]
+
+
+class SinkClosed(Exception):  # noqa: N818 - a wish, not an error
+    """The user closed a sink (a window) and wishes the run to end. Raised by `Sink.write`; the run ends well."""
 
 
 class Sink(Protocol):
@@ -34,7 +38,8 @@ class Sink(Protocol):
                 has `needs_overlay`.
 
         Raises:
-            SinkError: The output cannot be written (disk full, permission, window closed).
+            SinkError: The output cannot be written (disk full, permission).
+            SinkClosed: The user closed the window.
         """
 
     def close(self) -> None:

@@ -34,7 +34,8 @@ class Source(Protocol):
     """A recording. Opened by `open_source`; `frames` and `close` are called by the capture thread alone."""
 
     @property
-    def info(self) -> SourceInfo: ...
+    def info(self) -> SourceInfo:
+        """What is known before the first frame."""
 
     def frames(self) -> Iterator[Frame]:
         """Every frame, in order, once.

@@ -1,0 +1,25 @@
+"""The segmentation networks, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from training.networks.lite import LiteNetwork
+
+__all__ = ["NETWORKS", "LiteNetwork", "build_network"]
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"lite": LiteNetwork}
+"""Each takes ``class_count`` and ``pretrained`` and gives a module from (N, 3, H, W) to logits."""
+
+
+def build_network(name: str, class_count: int, *, pretrained: bool = False) -> nn.Module:
+    """A network of `NETWORKS`, with ImageNet weights in its backbone where ``pretrained``.
+
+    Raises:
+        ValueError: No network has that name.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"no network is called {name!r}; there are: {', '.join(sorted(NETWORKS))}")
+    return NETWORKS[name](class_count, pretrained=pretrained)

@@ -1,0 +1,155 @@
+"""How close replay comes to its floors: python benchmarks/replay.py CLIP [--frames 600] [--json FILE]
+
+Everything is measured in one run, in turns, so that a machine whose speed drifts does not favour one side:
+- decode: the source alone, frames thrown away;
+- engine: the engine alone, the same tensor again and again;
+- pipeline: replay without outputs.
+The ratio pipeline / (decode + engine) is what matters; 1.0 would be stages that run one after the other at no cost
+in between, and stages that overlap can go below. `--soak N` then replays N frames and watches the memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from engines.artifact import find_model, load_artifact
+from engines.factory import choose_input_size, open_engine
+from pipeline.capture import Capture
+from pipeline.perception import Perception
+from pipeline.runner import Runner, RunReport
+from pipeline.scene import Frame
+from pipeline.sources import Source, SourceInfo, open_source
+from pipeline.timings import StageTimings
+
+
+class Looped:
+    """A short clip played again and again until it has given so many frames."""
+
+    def __init__(self, uri: str, frame_count: int) -> None:
+        self._uri, self._frame_count = uri, frame_count
+        first = open_source(uri)
+        self.info: SourceInfo = first.info
+        first.close()
+
+    def frames(self) -> Iterator[Frame]:
+        left = self._frame_count
+        while left > 0:
+            source: Source = open_source(self._uri)
+            try:
+                for frame in source.frames():
+                    yield frame
+                    left -= 1
+                    if left == 0:
+                        return
+            finally:
+                source.close()
+
+    def close(self) -> None: ...
+
+
+def decode_ms(clip: Looped) -> float:
+    started_s = time.perf_counter()
+    count = sum(1 for _ in clip.frames())
+    return (time.perf_counter() - started_s) * 1e3 / count
+
+
+def engine_ms(args: argparse.Namespace, clip: Looped) -> float:
+    artifact = load_artifact(find_model(args.model))
+    with open_engine(
+        artifact, kind=args.engine, size_hw=choose_input_size(artifact, clip.info.size_hw), precision=args.precision
+    ) as engine:
+        tensor = np.random.default_rng(0).standard_normal(engine.spec.input_shape).astype(np.float32)
+        for _ in range(5):
+            engine.infer(tensor)
+        started_s = time.perf_counter()
+        for _ in range(args.frames):
+            engine.infer(tensor)
+        return (time.perf_counter() - started_s) * 1e3 / args.frames
+
+
+def replay(args: argparse.Namespace, clip: Looped) -> RunReport:
+    timings = StageTimings()
+    artifact = load_artifact(find_model(args.model))
+
+    def open_perception() -> Perception:
+        size_hw = choose_input_size(artifact, clip.info.size_hw)
+        engine = open_engine(artifact, kind=args.engine, size_hw=size_hw, precision=args.precision)
+        return Perception(engine, timings)
+
+    return Runner(Capture(clip, timings), open_perception, [], timings).run()
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6
+
+
+def soak(args: argparse.Namespace) -> dict[str, float]:
+    """Memory after a fifth of the frames and at the end."""
+    samples: list[float] = []
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.2):
+            samples.append(resident_mb())
+
+    threading.Thread(target=watch, daemon=True).start()
+    replay(args, Looped(args.clip, args.soak))
+    stop.set()
+    early, late = samples[len(samples) // 5], samples[-1]
+    return {"frames": args.soak, "early_mb": round(early, 1), "late_mb": round(late, 1), "grown_mb": round(late - early, 1)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip")
+    parser.add_argument("--frames", type=int, default=400, help="frames a measurement")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--soak", type=int, default=0, metavar="N", help="then watch the memory over N frames")
+    parser.add_argument("--model", default="clearway-lite")
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+
+    rows: list[dict[str, float]] = []
+    for _ in range(args.rounds):
+        clip = Looped(args.clip, args.frames)
+        report = replay(args, clip)
+        decode, engine = decode_ms(clip), engine_ms(args, clip)
+        pipeline = 1e3 / report.fps
+        stages = report.timings_ms
+        around = stages["preprocess"]["p50"] + stages["postprocess"]["p50"]
+        rows.append(
+            {
+                "decode_ms": decode,
+                "engine_ms": engine,
+                "pipeline_ms": pipeline,
+                "pipeline_over_floors": pipeline / (decode + engine),
+                "pre_and_post_ms": around,
+                "pre_and_post_over_engine": around / engine,
+            }
+        )
+    figures = {name: round(statistics.median(row[name] for row in rows), 4) for name in rows[0]}
+    print(report.engine)
+    for name, value in figures.items():
+        spread = [row[name] for row in rows]
+        print(f"{name:28} {value:8.3f}   ({min(spread):.3f} to {max(spread):.3f})")
+    if args.soak:
+        memory = soak(args)
+        print(f"memory over {memory['frames']:.0f} frames: {memory['early_mb']} MB → {memory['late_mb']} MB")
+        figures |= {f"soak_{name}": value for name, value in memory.items()}
+    if args.json:
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

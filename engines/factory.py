@@ -1,0 +1,113 @@
+"""Which engine runs the model, and at which size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import product
+
+from engines.artifact import ModelArtifact
+from engines.base import Engine, Precision
+from engines.errors import ConfigError, EngineError
+
+__all__ = ["ENGINE_KINDS", "choose_input_size", "open_engine"]
+
+ENGINE_KINDS = ("openvino", "onnxruntime")
+"""Every kind of engine, in the order in which "auto" tries them: the fastest first."""
+
+_SIZE_STEP = 8
+
+
+def open_engine(
+    artifact: ModelArtifact,
+    kind: str = "auto",
+    *,
+    size_hw: tuple[int, int] | None = None,
+    batch: int = 1,
+    precision: Precision = "auto",
+    threads: int | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> Engine:
+    """Open a model in an engine. The inference library is imported now, and no other.
+
+    Args:
+        artifact: The model.
+        kind: One of `ENGINE_KINDS`; or "auto", the first of them that opens.
+        size_hw: (H, W) of the input; by default the size the model was made for.
+        batch: Number of pictures in one call.
+        precision: What the network computes in; "auto" is the fastest that the processor computes natively.
+        threads: How many threads compute; by default one for each physical core this process may use.
+        on_note: Called with one line for people for each engine that "auto" passed over, and why.
+
+    Raises:
+        ConfigError: There is no engine of that kind.
+        ModelError: The model cannot have that input, or its output does not fit its classes.
+        EngineError: The library is missing, or cannot open the model as asked.
+    """
+    if kind not in {"auto", *ENGINE_KINDS}:
+        raise ConfigError(f"no engine is called {kind!r}; there are: auto, {', '.join(ENGINE_KINDS)}")
+    size_hw = artifact.default_size_hw if size_hw is None else size_hw
+    if kind != "auto":
+        return _open(kind, artifact, size_hw, batch, precision, threads)
+    reasons = []
+    for candidate in ENGINE_KINDS:
+        try:
+            return _open(candidate, artifact, size_hw, batch, precision, threads)
+        except EngineError as error:  # noqa: PERF203 (two rounds at most)
+            reasons.append(str(error))
+            if on_note is not None:
+                on_note(f"engine {candidate} passed over: {error}")
+    raise EngineError(f"no engine can run {artifact.name}: {'; '.join(reasons)}")
+
+
+def _open(
+    kind: str,
+    artifact: ModelArtifact,
+    size_hw: tuple[int, int],
+    batch: int,
+    precision: Precision,
+    threads: int | None,
+) -> Engine:
+    if threads is not None and threads < 1:
+        raise ConfigError(f"an engine cannot run on {threads} threads; 1 is the least")
+    if kind == "openvino":
+        from engines.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(artifact, size_hw, batch, precision, threads)
+    from engines.ort_engine import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine(artifact, size_hw, batch, precision, threads)
+
+
+def choose_input_size(artifact: ModelArtifact, image_size_hw: tuple[int, int]) -> tuple[int, int]:
+    """The input size that suits a recording.
+
+    It keeps the pictures' aspect ratio, has at most as many pixels as the size the model was made for, never
+    enlarges, and is a multiple of 8 each way, so that nothing is lost in the network's halvings down to the grid
+    of its logits. A size that the graph fixes is not changed.
+
+    Args:
+        artifact: The model.
+        image_size_hw: (H, W) of the recording's pictures.
+
+    Returns:
+        (H, W) of the input, for instance (360, 640) for pictures of 1280x720.
+    """
+    height, width = image_size_hw
+    most_px = math.prod(artifact.default_size_hw)
+    scale = min(1.0, math.sqrt(most_px / (height * width)))
+    # 1e-6: a scale of 2/3 makes 540 rows 360 and nothing less, whatever the last bit says.
+    heights, widths = ({_step_down(size * scale + 1e-6), _step_up(size * scale - 1e-6)} for size in image_size_hw)
+    fitting = [
+        (h, w) for h, w in product(heights, widths) if h * w <= most_px and h <= max(height, 8) and w <= max(width, 8)
+    ] or [(min(heights), min(widths))]
+    best_h, best_w = min(fitting, key=lambda size: (abs(math.log(size[1] * height / (size[0] * width))), -size[0]))
+    return artifact.input_dims[2] or best_h, artifact.input_dims[3] or best_w
+
+
+def _step_down(size: float) -> int:
+    return max(_SIZE_STEP, math.floor(size / _SIZE_STEP) * _SIZE_STEP)
+
+
+def _step_up(size: float) -> int:
+    return max(_SIZE_STEP, math.ceil(size / _SIZE_STEP) * _SIZE_STEP)

@@ -1,0 +1,117 @@
+"""The sidecar: a JSON file beside an ONNX file that says what the graph cannot.
+
+    {
+      "format": "clearway-model/1",
+      "name": "clearway-lite",
+      "input": {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375],
+                "color_order": "rgb", "size_hw": [360, 640]},
+      "classes": [{"name": "road", "color_rgb": [128, 64, 128], "train_id": 0}, ...],
+      "onnx_sha256": "..."
+    }
+
+`mean` and `std` are in units of 0 to 255; `size_hw` is the size the model was made for; `train_id` and
+`onnx_sha256` may be left out. Unknown keys are refused, so that a misspelt one is not silently ignored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from engines.classes import VOID_ID
+from engines.errors import ModelError
+
+__all__ = ["Sidecar", "SidecarClass", "SidecarInput", "load_sidecar", "save_sidecar", "sidecar_path"]
+
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
+_Divisor = Annotated[float, msgspec.Meta(gt=0)]
+_Pixels = Annotated[int, msgspec.Meta(ge=1, le=16384)]
+_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class SidecarInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a picture becomes the input tensor: ``(pixel - mean) / std`` per channel, in `color_order`."""
+
+    mean: tuple[float, float, float]
+    std: tuple[_Divisor, _Divisor, _Divisor]
+    color_order: Literal["rgb", "bgr"]
+    size_hw: tuple[_Pixels, _Pixels]
+
+
+class SidecarClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One class, as in `engines.classes.SegmentationClass`."""
+
+    name: _Name
+    color_rgb: tuple[_Byte, _Byte, _Byte]
+    train_id: _Byte = VOID_ID
+
+
+class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):
+    """The whole file; the module's docstring shows one."""
+
+    name: _Name
+    input: SidecarInput
+    classes: Annotated[tuple[SidecarClass, ...], msgspec.Meta(min_length=2, max_length=VOID_ID)]
+    onnx_sha256: _Sha256 | None = None
+    format: Literal["clearway-model/1"] = msgspec.field(default="clearway-model/1")
+
+
+class _Versioned(msgspec.Struct):
+    """The one key that is read first: a file of another version is not called a misspelt one of ours."""
+
+    format: str
+
+
+def sidecar_path(onnx_path: Path) -> Path:
+    """Where the sidecar of that ONNX file lies: beside it, same stem, ``.json``."""
+    return onnx_path.with_suffix(".json")
+
+
+def load_sidecar(onnx_path: Path) -> Sidecar | None:
+    """Read and check the sidecar of an ONNX file.
+
+    Returns:
+        The sidecar, or None where there is none.
+
+    Raises:
+        ModelError: It cannot be read, is not of the format, or belongs to another ONNX file.
+    """
+    path = sidecar_path(onnx_path)
+    if not path.exists():
+        return None
+    try:
+        text = path.read_bytes()
+        version = msgspec.json.decode(text, type=_Versioned).format
+        if version != "clearway-model/1":
+            raise ModelError(f"sidecar {path}: format is {version!r}, this version reads 'clearway-model/1'")
+        sidecar = msgspec.json.decode(text, type=Sidecar)
+    except OSError as error:
+        raise ModelError(f"cannot read the sidecar {path}: {error.strerror}") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelError(f"sidecar {path}: {error}") from error
+    names = [entry.name for entry in sidecar.classes]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ModelError(f"sidecar {path}: class {twice[0]!r} is listed twice")
+    if sidecar.onnx_sha256 not in {None, _sha256(onnx_path)}:
+        raise ModelError(f"sidecar {path} belongs to another file: its onnx_sha256 is not that of {onnx_path.name}")
+    return sidecar
+
+
+def save_sidecar(onnx_path: Path, sidecar: Sidecar) -> Path:
+    """Write the sidecar of an ONNX file that is already written, and put that file's SHA-256 in it.
+
+    Returns:
+        The path of the sidecar.
+    """
+    sealed = msgspec.structs.replace(sidecar, onnx_sha256=_sha256(onnx_path))
+    path = sidecar_path(onnx_path)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(sealed), indent=2) + b"\n")
+    return path
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

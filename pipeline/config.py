@@ -1,0 +1,92 @@
+"""What can be set for a run: defaults, then a TOML file, then flags. Unknown keys are refused."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from pipeline.errors import ConfigError
+
+__all__ = ["ReplayConfig", "load_config"]
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of a replay; the keys of its TOML file.
+
+    Attributes:
+        model: Name of a shipped model, or path of an ONNX file.
+        engine: Which inference library; ``"auto"`` takes the fastest that opens.
+        precision: Arithmetic of the engine; ``"auto"`` takes BF16 where the processor has it, else FP32.
+        size: Network input ``[height, width]`` in pixels; empty fits it to the recording.
+        threads: Engine threads; 0 takes one per processor core that this process may use.
+        start: Seconds into the recording to start at.
+        end: Seconds into the recording to end at; None for its end.
+        pace: Play at the recording's own speed instead of as fast as possible.
+    """
+
+    model: str = "clearway-lite"
+    engine: Literal["auto", "openvino", "onnxruntime"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    size: Annotated[list[PositiveInt], msgspec.Meta(max_length=2)] = []
+    threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    start: Seconds = 0.0
+    end: Seconds | None = None
+    pace: bool = False
+
+    @property
+    def size_hw(self) -> tuple[int, int] | None:
+        """`size` as (H, W), or None where it is to be chosen."""
+        return (self.size[0], self.size[1]) if self.size else None
+
+
+def load_config(file: Path | None, flags: Mapping[str, Any]) -> ReplayConfig:
+    """Defaults, overridden by a file, overridden by flags.
+
+    Args:
+        file: A TOML file, or None.
+        flags: Values from the command line; None means that the flag was not given.
+
+    Raises:
+        ConfigError: The file is missing or no TOML, or a key is unknown, or a value does not fit.
+    """
+    settings = _read(file) if file is not None else {}
+    where = str(file) if file is not None else "options"
+    _check(settings, where)
+    settings.update({key: value for key, value in flags.items() if value is not None})
+    config = _check(settings, where)
+    if len(config.size) == 1:
+        raise ConfigError(f"{where}: size needs both height and width, got {config.size}")
+    if config.end is not None and config.end <= config.start:
+        raise ConfigError(f"{where}: the end ({config.end:g} s) must come after the start ({config.start:g} s)")
+    return config
+
+
+def _check(settings: Mapping[str, Any], where: str) -> ReplayConfig:
+    known = ReplayConfig.__struct_fields__
+    for key in settings:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
+            raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
+    try:
+        return msgspec.convert(settings, ReplayConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        settings = msgspec.toml.decode(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: not valid TOML ({error})") from error
+    assert isinstance(settings, dict)  # A TOML document is always a table.
+    return settings

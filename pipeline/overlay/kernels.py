@@ -1,0 +1,209 @@
+"""The inner loops of the overlay."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.jit import kernel
+from pipeline.scene import BgrImage
+
+__all__ = ["blend_color", "blend_stroke", "smooth_boundary", "smooth_contour", "tint_scene", "trace"]
+
+
+@kernel()
+def tint_scene(
+    image: BgrImage,
+    class_ids: NDArray[np.uint8],
+    road_mask: NDArray[np.uint8],
+    class_keep: NDArray[np.uint16],
+    class_tint: NDArray[np.uint16],
+    road_color: NDArray[np.uint16],
+    road_opacity: NDArray[np.uint16],
+    out: BgrImage,
+) -> None:
+    """Tint every pixel lightly in its class's colour, then lay the road's colour over the drivable area.
+
+    Args:
+        image: (H, W, 3) the camera's picture.
+        class_ids: (H, W) the class of every pixel.
+        road_mask: (H, W) 0 to 255; in between along soft edges.
+        class_keep: (256,) how much of the picture stays under each class's tint, of 256.
+        class_tint: (256, 3) the tint, multiplied by its share of 256 already.
+        road_color: (H, 3) the road's colour in every row.
+        road_opacity: (H,) its opacity there, of 256.
+        out: (H, W, 3) the result.
+    """
+    height, width = class_ids.shape
+    for y in range(height):
+        opacity = road_opacity[y]
+        blue, green, red = road_color[y, 0], road_color[y, 1], road_color[y, 2]
+        for x in range(width):
+            class_id = class_ids[y, x]
+            keep = class_keep[class_id]
+            soft = road_mask[y, x]
+            if soft == 0:
+                out[y, x, 0] = (image[y, x, 0] * keep + class_tint[class_id, 0]) >> 8
+                out[y, x, 1] = (image[y, x, 1] * keep + class_tint[class_id, 1]) >> 8
+                out[y, x, 2] = (image[y, x, 2] * keep + class_tint[class_id, 2]) >> 8
+            else:
+                share = (opacity * (soft + (soft >> 7))) >> 8
+                rest = 256 - share
+                out[y, x, 0] = (image[y, x, 0] * rest + blue * share) >> 8
+                out[y, x, 1] = (image[y, x, 1] * rest + green * share) >> 8
+                out[y, x, 2] = (image[y, x, 2] * rest + red * share) >> 8
+
+
+@kernel()
+def blend_color(
+    picture: BgrImage,
+    mask: NDArray[np.uint8],
+    left: int,
+    top: int,
+    blue: int,
+    green: int,
+    red: int,
+    opacity: int,
+) -> None:
+    """Blend one colour into a picture through a mask, in place; what lies outside the picture is cut off.
+
+    Args:
+        picture: (H, W, 3), drawn into.
+        mask: (h, w) 0 to 255.
+        left: Column of the mask's first column in the picture.
+        top: Row of its first row.
+        blue: Blue of the colour.
+        green: Green.
+        red: Red.
+        opacity: Of 256, where the mask is 255.
+    """
+    height, width = mask.shape
+    first_row, last_row = max(0, -top), min(height, picture.shape[0] - top)
+    first_column, last_column = max(0, -left), min(width, picture.shape[1] - left)
+    for y in range(first_row, last_row):
+        for x in range(first_column, last_column):
+            soft = mask[y, x]
+            if soft != 0:
+                share = (opacity * (soft + (soft >> 7))) >> 8
+                rest = 256 - share
+                row, column = top + y, left + x
+                picture[row, column, 0] = (picture[row, column, 0] * rest + blue * share) >> 8
+                picture[row, column, 1] = (picture[row, column, 1] * rest + green * share) >> 8
+                picture[row, column, 2] = (picture[row, column, 2] * rest + red * share) >> 8
+
+
+@kernel()
+def smooth_boundary(rows: NDArray[np.int32], step: int, half_window: int) -> NDArray[np.float32]:
+    """A calm line through the free-space boundary, for drawing only.
+
+    Every `step` columns the median of the window around (outliers go, real steps at the side of a car stay), then
+    a mean over three such points (corners are rounded).
+
+    Args:
+        rows: (W,) row of the boundary per column, -1 where there is none.
+        step: Distance of the points in columns, at least 1.
+        half_window: The window reaches this many columns to each side.
+
+    Returns:
+        (ceil(W / step),) float32 rows; -1 where half of the window or more has no boundary.
+    """
+    width = rows.size
+    count = (width + step - 1) // step
+    medians = np.full(count, np.float32(-1))
+    window = np.empty(2 * half_window + 1, np.int32)
+    for point in range(count):
+        first, last = max(0, point * step - half_window), min(width, point * step + half_window + 1)
+        known = 0
+        for x in range(first, last):
+            if rows[x] >= 0:
+                window[known] = rows[x]
+                known += 1
+        if 2 * known > last - first:
+            medians[point] = np.median(window[:known])
+    smooth = medians.copy()
+    for point in range(1, count - 1):
+        if medians[point - 1] >= 0 and medians[point] >= 0 and medians[point + 1] >= 0:
+            smooth[point] = (medians[point - 1] + medians[point] * 2 + medians[point + 1]) * np.float32(0.25)
+    return smooth
+
+
+@kernel(fastmath=True)
+def smooth_contour(contour: NDArray[np.int32], half_window: int, step: int) -> NDArray[np.float32]:
+    """Round a closed contour's staircase: points become the mean of their neighbours along the contour.
+
+    Args:
+        contour: (N, 2) neighbouring pixels as (x, y), N at least 1.
+        half_window: Neighbours taken to each side; a contour too short for it stays as it is.
+        step: One point in so many is kept.
+
+    Returns:
+        (M, 2) float32 (x, y) of pixel centres, the first point repeated at the end.
+    """
+    count = contour.shape[0]
+    half = half_window if count > 4 * half_window else 0
+    kept = (count + step - 1) // step
+    smooth = np.empty((kept + 1, 2), np.float32)
+    for point in range(kept):
+        sum_x, sum_y = 0, 0
+        for offset in range(-half, half + 1):
+            sum_x += contour[(point * step + offset) % count, 0]
+            sum_y += contour[(point * step + offset) % count, 1]
+        smooth[point, 0] = sum_x / (2 * half + 1) + 0.5
+        smooth[point, 1] = sum_y / (2 * half + 1) + 0.5
+    smooth[kept] = smooth[0]
+    return smooth
+
+
+@kernel(fastmath=True)
+def trace(points: NDArray[np.float32], reach: float, layer: NDArray[np.uint8]) -> None:
+    """Mark how close each pixel is to a polyline: 255 on it, falling linearly to 0 at `reach` pixels from it.
+
+    A pen of any profile can then be drawn from that (`blend_stroke`), with soft edges and joints at every angle.
+
+    Args:
+        points: (N, 2) float32 (x, y); a negative y lifts the pen.
+        reach: Where closeness ends, in pixels.
+        layer: (H, W), raised where the line is closer than what is there already. Points may lie outside.
+    """
+    height, width = layer.shape
+    slope = 255.0 / reach
+    for point in range(points.shape[0] - 1):
+        x1, y1 = points[point, 0] - 0.5, points[point, 1] - 0.5
+        x2, y2 = points[point + 1, 0] - 0.5, points[point + 1, 1] - 0.5
+        if points[point, 1] < 0 or points[point + 1, 1] < 0:
+            continue
+        along_x, along_y = x2 - x1, y2 - y1
+        squared = along_x * along_x + along_y * along_y
+        scale = 1.0 / squared if squared > 0 else 0.0
+        first_x, last_x = max(0, int(min(x1, x2) - reach)), min(width - 1, int(max(x1, x2) + reach) + 1)
+        first_y, last_y = max(0, int(min(y1, y2) - reach)), min(height - 1, int(max(y1, y2) + reach) + 1)
+        for y in range(first_y, last_y + 1):
+            for x in range(first_x, last_x + 1):
+                share = min(1.0, max(0.0, ((x - x1) * along_x + (y - y1) * along_y) * scale))
+                off_x, off_y = x - x1 - share * along_x, y - y1 - share * along_y
+                closeness = 255.0 - slope * np.sqrt(off_x * off_x + off_y * off_y)
+                if closeness > layer[y, x]:
+                    layer[y, x] = np.uint8(closeness)
+
+
+@kernel()
+def blend_stroke(picture: BgrImage, layer: NDArray[np.uint8], left: int, top: int, pen: NDArray[np.uint16]) -> None:
+    """Draw what `trace` has marked with a pen, in place, and clear the layer for the next line.
+
+    Args:
+        picture: (H, W, 3), drawn into.
+        layer: (h, w) closeness, 0 to 255; 0 everywhere afterwards.
+        left: Column of the layer's first column in the picture; the layer lies inside it.
+        top: Row of its first row.
+        pen: (256, 4): by closeness, the colour multiplied by its share of 256, and what stays of the picture.
+    """
+    height, width = layer.shape
+    for y in range(height):
+        for x in range(width):
+            closeness = layer[y, x]
+            if closeness != 0:
+                layer[y, x] = 0
+                keep = pen[closeness, 3]
+                for channel in range(3):
+                    below = picture[top + y, left + x, channel]
+                    picture[top + y, left + x, channel] = (below * keep + pen[closeness, channel]) >> 8

@@ -1,0 +1,59 @@
+"""Puts the picture together."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.classes import SegmentationClass
+from pipeline.overlay.ground import GroundPainter
+from pipeline.overlay.panel import Hud, PanelPainter
+from pipeline.overlay.road_users import draw_road_users
+from pipeline.overlay.style import Style
+from pipeline.scene import BgrImage, Scene
+
+__all__ = ["OverlayPainter"]
+
+
+class OverlayPainter:
+    """Draws scenes. Keeps buffers for the size and the classes of the last scene; belongs to one thread."""
+
+    def __init__(self) -> None:
+        self._fits: tuple[tuple[int, int], tuple[SegmentationClass, ...]] | None = None
+        self._style: Style
+        self._ground: GroundPainter
+        self._panel: PanelPainter
+        self._layer: NDArray[np.uint8]
+
+    def draw(self, scene: Scene, hud: Hud | None = None) -> BgrImage:
+        """Draw one scene.
+
+        From bottom to top: the road and its free-space boundary, the road users with outline, foot point and
+        label, the alerts, the inset with the figures.
+
+        Args:
+            scene: What to draw; nothing in it is changed.
+            hud: Figures of the run; without them the inset shows the counts and the time alone.
+
+        Returns:
+            (H, W, 3) uint8 BGR, a new array each time and read-only: sinks read it in threads of their own.
+        """
+        self._fit(scene)
+        picture = self._ground.draw(scene)
+        self._ground.draw_boundary(picture, scene.drivable, self._layer)
+        draw_road_users(picture, scene.road_users, self._style, self._layer)
+        self._panel.draw(picture, scene, hud)
+        picture.flags.writeable = False
+        return picture
+
+    def _fit(self, scene: Scene) -> None:
+        """Make the parts anew when the first scene comes, or one of another size or of other classes."""
+        classes, size_hw = scene.segmentation.classes, scene.segmentation.class_ids.shape
+        if self._fits is not None and self._fits[0] == size_hw and self._fits[1] is classes:
+            return
+        height, width = size_hw
+        self._style = Style.for_size(height, width)
+        self._ground = GroundPainter(classes, height, width, self._style.line_px)
+        self._panel = PanelPainter(self._style)
+        self._layer = np.zeros((height, width), np.uint8)
+        self._fits = ((height, width), classes)

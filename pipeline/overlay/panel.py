@@ -1,0 +1,143 @@
+"""The inset with the figures: frame rate, latency, who is there, which engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipeline.overlay.kernels import blend_color
+from pipeline.overlay.lettering import REGULAR, SEMIBOLD, draw_text, text_width
+from pipeline.overlay.road_users import rounded_rectangle
+from pipeline.overlay.style import AMBER, GREY, PANEL, WHITE, Color, Style, instance_color
+from pipeline.scene import BgrImage, Scene
+
+__all__ = ["Hud", "PanelPainter", "count_line"]
+
+_PLURALS = {"person": "persons", "rider": "riders", "car": "cars"}
+_PANEL_OPACITY = 176
+
+
+@dataclass(frozen=True, slots=True)
+class Hud:
+    """Figures of the run that a scene does not hold.
+
+    Attributes:
+        fps: Scenes a second at the moment.
+        latency_ms: Median milliseconds from a decoded frame to its scene.
+        engine: Description of the engine, one line.
+        dropped: Frames dropped so far; shown when there are any.
+    """
+
+    fps: float
+    latency_ms: float
+    engine: str = ""
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A piece of a line in one size, weight and colour; `gap` is the space before it, in its text sizes."""
+
+    text: str
+    size_px: int
+    color: Color
+    weight: int = REGULAR
+    gap: float = 0.0
+
+
+class PanelPainter:
+    """Draws the inset into the upper left corner.
+
+    The panel never becomes narrower, so that it does not tremble with the width of its digits.
+    """
+
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self._width = 0
+
+    def draw(self, picture: BgrImage, scene: Scene, hud: Hud | None) -> None:
+        """Draw the figures of a run and the counts of a scene; the counts alone where `hud` is None."""
+        style = self._style
+        if not style.with_text:
+            return
+        lines = self._lines(scene, hud)
+        available = picture.shape[1] - 4 * style.margin_px
+        lines = [_shortened(line, available) for line in lines]
+        heights = [round(1.32 * max(span.size_px for span in line)) for line in lines]
+        self._width = max(self._width, *(_line_width(line) for line in lines))
+        width = self._width + 2 * style.margin_px
+        height = sum(heights) + round(1.2 * style.margin_px)
+        left = top = style.margin_px
+        blend_color(picture, rounded_rectangle(height, width, style.margin_px), left, top, *PANEL, _PANEL_OPACITY)
+        baseline = top + round(0.6 * style.margin_px)
+        for line, line_height in zip(lines, heights, strict=True):
+            baseline += line_height
+            _draw_line(picture, line, left + style.margin_px, baseline - round(0.32 * line_height))
+
+    def _lines(self, scene: Scene, hud: Hud | None) -> list[list[_Span]]:
+        size, headline = self._style.text_px, self._style.headline_px
+        small = max(8, round(size * 0.86))
+        lines = []
+        if hud is not None:
+            lines.append(
+                [
+                    _Span(f"{hud.fps:.0f}", headline, WHITE, SEMIBOLD),
+                    _Span("fps", size, GREY, gap=0.3),
+                    _Span(f"{hud.latency_ms:.1f}", headline, WHITE, SEMIBOLD, gap=0.55),
+                    _Span("ms", size, GREY, gap=0.3),
+                ]
+            )
+        lines.append(_count_spans(scene, size))
+        facts = [_Span(_clock(scene.frame.source_time_s), small, GREY)]
+        share = scene.drivable.area_px / max(1, scene.drivable.mask.size)
+        facts.append(_Span(f"road {share:.0%}", small, GREY, gap=1.0))
+        if hud is not None and hud.dropped:
+            facts.append(_Span(f"dropped {hud.dropped}", small, AMBER, SEMIBOLD, gap=1.0))
+        lines.append(facts)
+        if hud is not None and hud.engine:
+            lines.append([_Span(hud.engine, small, GREY)])
+        return lines
+
+
+def count_line(scene: Scene) -> list[tuple[str, int]]:
+    """How many of each kind of road user there are, most vulnerable first; kinds that are absent left out."""
+    counts = {"person": 0, "rider": 0, "car": 0}
+    for user in scene.road_users:
+        counts[user.class_name] = counts.get(user.class_name, 0) + 1
+    return [(name, count) for name, count in counts.items() if count]
+
+
+def _count_spans(scene: Scene, size: int) -> list[_Span]:
+    spans: list[_Span] = []
+    for name, count in count_line(scene):
+        text = f"{count} {name if count == 1 else _PLURALS.get(name, name)}"
+        spans.append(_Span(text, size, instance_color(name, 0), SEMIBOLD, gap=0.8 if spans else 0.0))
+    return spans or [_Span("nobody in sight", size, GREY)]
+
+
+def _clock(time_s: float) -> str:
+    minutes, seconds = divmod(max(0.0, time_s), 60)
+    return f"{int(minutes)}:{seconds:05.2f}"
+
+
+def _line_width(line: list[_Span]) -> int:
+    return sum(text_width(span.text, span.size_px, span.weight) + round(span.gap * span.size_px) for span in line)
+
+
+def _shortened(line: list[_Span], available_px: int) -> list[_Span]:
+    """The line with its last span cut, then left out, until it fits."""
+    while line and _line_width(line) > available_px:
+        last = line[-1]
+        if len(last.text) > 6:
+            text = last.text.rstrip(".")[:-1].rstrip(" ,;:(") + "..."
+            text = text if len(text) < len(last.text) else last.text[:4]
+            line = [*line[:-1], _Span(text, last.size_px, last.color, last.weight, last.gap)]
+        else:
+            line = line[:-1]
+    return line or [_Span("", 9, GREY)]
+
+
+def _draw_line(picture: BgrImage, line: list[_Span], x: int, baseline: int) -> None:
+    for span in line:
+        x += round(span.gap * span.size_px)
+        draw_text(picture, span.text, x, baseline, span.size_px, span.color, span.weight)
+        x += text_width(span.text, span.size_px, span.weight)

@@ -1,0 +1,120 @@
+"""Persons, riders and cars: tinted, outlined, standing on a mark, and named."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.overlay.kernels import blend_color, smooth_contour
+from pipeline.overlay.lettering import SEMIBOLD, draw_text, text_width
+from pipeline.overlay.pen import Pen, draw_lines
+from pipeline.overlay.style import Color, Style, ink_on, instance_color
+from pipeline.scene import BgrImage, RoadUser
+
+__all__ = ["draw_road_users", "rounded_rectangle"]
+
+_FILL_OPACITY = 84
+_SUBPIXEL_BITS = 4
+_SMALLEST_LABELLED = 1.6
+"""Road users lower than this many text sizes get no label: it would hide more than it tells."""
+
+Rectangle = tuple[int, int, int, int]
+
+
+def draw_road_users(
+    picture: BgrImage, road_users: tuple[RoadUser, ...], style: Style, layer: NDArray[np.uint8]
+) -> None:
+    """Draw all road users into the picture; labels last, the largest road users first, none over another.
+
+    Args:
+        picture: (H, W, 3), drawn into.
+        road_users: Whom to draw.
+        style: Sizes.
+        layer: (H, W) uint8 scratch, 0 everywhere before and after.
+    """
+    for user in road_users:
+        color = instance_color(user.class_name, user.id)
+        _draw_body(picture, user, color, style.line_px, layer)
+        _draw_foot(picture, user, color, style.line_px)
+    if not style.with_text:
+        return
+    taken: list[Rectangle] = []
+    for user in sorted(road_users, key=lambda user: -user.area_px):
+        _, top, _, bottom = user.box_xyxy
+        if bottom - top >= _SMALLEST_LABELLED * style.text_px:
+            _draw_label(picture, user, style, taken)
+
+
+def _draw_body(picture: BgrImage, user: RoadUser, color: Color, line_px: int, layer: NDArray[np.uint8]) -> None:
+    left, top = user.box_xyxy[:2]
+    mask = user.mask * np.uint8(255)
+    blend_color(picture, mask, left, top, *color, _FILL_OPACITY)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(left, top))
+    lines = [
+        smooth_contour(np.asarray(contour, np.int32).reshape(-1, 2), 2 * line_px, 2 * line_px) for contour in contours if len(contour) > 4
+    ]
+    draw_lines(picture, lines, Pen(color, line_px, 1.0, (0, 0, 0), 1.5 * line_px, 0.35), layer)
+
+
+def _draw_foot(picture: BgrImage, user: RoadUser, color: Color, line_px: int) -> None:
+    """A small disc, seen flat as it would lie on the road."""
+    unit = 1 << _SUBPIXEL_BITS
+    center = (round(user.foot_px[0] * unit), round(user.foot_px[1] * unit))
+    radius = min(4.5 * line_px, 0.3 * (user.box_xyxy[2] - user.box_xyxy[0]) + 1)
+    for extra, fill in ((0.45 * line_px + 0.6, (255, 255, 255)), (0.0, color)):
+        axes = (round((radius + extra) * unit), round((0.5 * radius + extra) * unit))
+        cv2.ellipse(picture, center, axes, 0, 0, 360, fill, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def _draw_label(picture: BgrImage, user: RoadUser, style: Style, taken: list[Rectangle]) -> None:
+    text = f"{user.class_name} {user.id}"
+    padding = max(2, round(style.text_px * 0.36))
+    width = text_width(text, style.text_px, SEMIBOLD) + 2 * padding
+    height = round(style.text_px * 1.36)
+    place = _free_place(user.box_xyxy, width, height, style.line_px, picture.shape[:2], taken)
+    if place is None:
+        return
+    x1, y1, _, _ = place
+    taken.append(place)
+    color = instance_color(user.class_name, user.id)
+    blend_color(picture, rounded_rectangle(height, width, height // 4), x1, y1, *color, 230)
+    baseline = y1 + round(height * 0.5 + style.text_px * 0.345)
+    draw_text(picture, text, x1 + padding, baseline, style.text_px, ink_on(color), SEMIBOLD)
+
+
+def _free_place(
+    box: Rectangle, width: int, height: int, gap: int, size_hw: tuple[int, int], taken: list[Rectangle]
+) -> Rectangle | None:
+    """Where a label goes: above its box, else inside at the top, else below; None where all that is taken."""
+    picture_height, picture_width = size_hw
+    left = min(max(0, (box[0] + box[2] - width) // 2), max(0, picture_width - width))
+    for top in (box[1] - height - gap, box[1] + gap, box[3] + gap):
+        if top < 0 or top + height > picture_height:
+            continue
+        place = (left, top, left + width, top + height)
+        if not any(
+            place[0] < other[2] and other[0] < place[2] and place[1] < other[3] and other[1] < place[3]
+            for other in taken
+        ):
+            return place
+    return None
+
+
+@lru_cache(maxsize=256)
+def rounded_rectangle(height: int, width: int, radius: int) -> NDArray[np.uint8]:
+    """(height, width) uint8 mask, 255 inside a rectangle with rounded, anti-aliased corners. Read-only."""
+    oversampling = 4
+    mask = np.zeros((height * oversampling, width * oversampling), np.uint8)
+    radius = max(1, min(radius, height // 2, width // 2)) * oversampling
+    bottom, right = mask.shape
+    cv2.rectangle(mask, (radius, 0), (right - radius - 1, bottom), 255, -1)
+    cv2.rectangle(mask, (0, radius), (right, bottom - radius - 1), 255, -1)
+    for x in (radius, right - radius - 1):
+        for y in (radius, bottom - radius - 1):
+            cv2.circle(mask, (x, y), radius, 255, -1)
+    small = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    small.flags.writeable = False
+    return small

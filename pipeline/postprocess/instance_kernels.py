@@ -1,0 +1,327 @@
+"""The kernels behind `road_users`: measuring pieces, joining them, cutting silhouettes, painting instances.
+
+All of them work on the runs of road users. A *piece* is a connected component, a *group* is one piece or several
+that a pole cut apart, an *instance* is a group or the part of it between two vertical cuts.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.jit import kernel
+from pipeline.postprocess.runs import ClassIds, Ints
+
+__all__ = ["cut_groups", "join_pieces", "measure_instances", "measure_pieces", "paint_instances"]
+
+Flags = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+Longs = NDArray[np.int64]
+
+
+@kernel()
+def measure_pieces(
+    row: Ints, start: Ints, stop: Ints, class_id: ClassIds, component: Ints, count: int
+) -> tuple[Ints, Longs, ClassIds]:
+    """Box (xyxy, half-open), area and class of every component."""
+    box = np.empty((count, 4), np.int32)
+    area = np.zeros(count, np.int64)
+    piece_class = np.zeros(count, np.uint8)
+    for run in range(len(row)):
+        _grow(box, area, component[run], row[run], start[run], stop[run])
+        piece_class[component[run]] = class_id[run]
+    return box, area, piece_class
+
+
+@kernel()
+def _grow(box: Ints, area: Longs, index: int, y: int, x1: int, x2: int) -> None:
+    """Add a run to the box and area of entry `index`, whose area says whether it is the first; rows come in order."""
+    if area[index] == 0:
+        box[index, 0], box[index, 1], box[index, 2] = x1, y, x2
+    box[index, 0] = min(box[index, 0], x1)
+    box[index, 2] = max(box[index, 2], x2)
+    box[index, 3] = y + 1
+    area[index] += x2 - x1
+
+
+@kernel()
+def join_pieces(
+    offsets: Ints,
+    selected: Ints,
+    start: Ints,
+    stop: Ints,
+    class_of_all: ClassIds,
+    kind: ClassIds,
+    component: Ints,
+    chosen: Ints,
+    box: Ints,
+    piece_class: ClassIds,
+    pole_width: int,
+    gap: int,
+) -> tuple[Ints, int]:
+    """Join pieces of one class that a thin pole or a flaw of the class map cut apart.
+
+    Two pieces are one if, in at least half of the rows of the lower of them, nothing but a pole, or next to nothing,
+    lies between them, and if together they still have the shape of one road user. Or if one stands on the other.
+
+    Returns:
+        The group of every component, -1 for those not chosen, and the number of groups.
+    """
+    n = len(chosen)
+    number = np.full(len(box), -1, np.int32)
+    for i in range(n):
+        number[chosen[i]] = i
+    facing = np.zeros((n, n), np.int32)
+    for y in range(len(offsets) - 1):
+        for run in range(offsets[y], offsets[y + 1] - 1):
+            a, b = number[component[run]], number[component[run + 1]]
+            if a != b and a >= 0 and b >= 0 and piece_class[chosen[a]] == piece_class[chosen[b]]:
+                distance = start[run + 1] - stop[run]
+                near = distance <= gap
+                if not near and distance <= pole_width:
+                    near = True
+                    for between in range(selected[run] + 1, selected[run + 1]):
+                        near = near and kind[class_of_all[between]] == 3
+                if near:
+                    facing[min(a, b), max(a, b)] += 1
+    parent = np.arange(n)
+    merged = box[chosen]
+    for i in range(n):
+        for j in range(i + 1, n):
+            if piece_class[chosen[i]] == piece_class[chosen[j]] and parent[j] == j:
+                root = parent[i]
+                if _belong_together(merged[root], box[chosen[j]], facing[i, j], gap, kind[piece_class[chosen[i]]] == 1):
+                    parent[j] = root
+                    merged[root, :2] = np.minimum(merged[root, :2], box[chosen[j], :2])
+                    merged[root, 2:] = np.maximum(merged[root, 2:], box[chosen[j], 2:])
+    group = np.full(len(box), -1, np.int32)
+    groups = 0
+    for i in range(n):
+        if parent[i] == i:
+            group[chosen[i]] = groups
+            groups += 1
+        else:
+            group[chosen[i]] = group[chosen[parent[i]]]
+    return group, groups
+
+
+@kernel()
+def _belong_together(a: Ints, b: Ints, facing_rows: int, gap: int, people: bool) -> bool:
+    """Whether two boxes of one class are parts of one road user."""
+    height, width = max(a[3], b[3]) - min(a[1], b[1]), max(a[2], b[2]) - min(a[0], b[0])
+    if width > (0.7 if people else 2.6) * height:
+        return False
+    if 2 * facing_rows >= min(a[3] - a[1], b[3] - b[1]):
+        return True
+    overlap = min(a[2], b[2]) - max(a[0], b[0])
+    distance = max(a[1], b[1]) - min(a[3], b[3])
+    return 0 <= distance <= gap and 2 * overlap >= min(a[2] - a[0], b[2] - b[0])
+
+
+@kernel()
+def cut_groups(
+    run_group: Ints,
+    row: Ints,
+    start: Ints,
+    stop: Ints,
+    class_id: ClassIds,
+    kind: ClassIds,
+    joined: Flags,
+    limits: Floats,
+    width: int,
+    min_area: float,
+) -> tuple[Ints, Ints]:
+    """Find where the silhouettes of groups are to be cut.
+
+    Returns:
+        (G + 1,) where each group's cuts begin, and the columns of the cuts, ascending within a group.
+    """
+    groups = len(joined)
+    run_offsets = np.zeros(groups + 1, np.int32)
+    for run in range(len(run_group)):
+        if run_group[run] >= 0:
+            run_offsets[run_group[run] + 1] += 1
+    for group in range(groups):
+        run_offsets[group + 1] += run_offsets[group]
+    order = np.empty(run_offsets[groups], np.int32)
+    filled = run_offsets[:-1].copy()
+    for run in range(len(run_group)):
+        if run_group[run] >= 0:
+            order[filled[run_group[run]]] = run
+            filled[run_group[run]] += 1
+    first_cut = np.zeros(groups + 1, np.int32)
+    cuts = np.empty(groups * 2 + width * 2, np.int32)
+    count = 0
+    for group in range(groups):
+        runs = order[run_offsets[group] : run_offsets[group + 1]]
+        if not joined[group]:
+            people = kind[class_id[runs[0]]] == 1
+            x1, profile = _skyline(row, start, stop, runs)
+            count += _cut(
+                profile, limits[0] if people else limits[1], limits[2] if people else limits[3], min_area, x1,
+                cuts[count:],
+            )  # fmt: skip
+        first_cut[group + 1] = count
+    return first_cut, cuts[:count]
+
+
+@kernel()
+def _skyline(row: Ints, start: Ints, stop: Ints, runs: Ints) -> tuple[int, Ints]:
+    """The first column of a group, and how high it rises above its lowest row in every column from there on."""
+    x1, x2 = start[runs[0]], stop[runs[0]]
+    for run in runs:
+        x1, x2 = min(x1, start[run]), max(x2, stop[run])
+    skyline = np.zeros(x2 - x1, np.int32)
+    bottom = row[runs[-1]] + 1
+    for run in runs[::-1]:  # from the bottom up, so that what is higher overwrites
+        skyline[start[run] - x1 : stop[run] - x1] = bottom - row[run]
+    return x1, skyline
+
+
+@kernel()
+def _cut(profile: Ints, valley: float, slim: float, min_area: float, x1: int, cuts: Ints) -> int:
+    """Cut a silhouette at its deepest valley, then its parts at theirs, until no valley is deep enough.
+
+    Depth is measured against the lower of the two bodies beside the valley. Returns the number of cuts.
+    """
+    width = len(profile)
+    count = 0
+    begin, end = 0, width
+    right_peak = np.empty(width + 1, np.int32)
+    right_area = np.empty(width + 1, np.int64)
+    while begin < width:
+        right_peak[end], right_area[end] = 0, 0
+        for x in range(end - 1, begin - 1, -1):
+            right_peak[x] = max(right_peak[x + 1], profile[x])
+            right_area[x] = right_area[x + 1] + profile[x]
+        best, best_depth = -1, valley
+        left_peak = 0
+        left_area = 0
+        for x in range(begin, end):
+            lower = min(left_peak, right_peak[x + 1])
+            if (
+                lower > 0
+                and x - begin >= slim * left_peak
+                and end - x >= slim * right_peak[x + 1]
+                and left_area >= min_area
+                and right_area[x] >= min_area
+            ):
+                depth = 1 - profile[x] / lower
+                if depth > best_depth:
+                    best, best_depth = x, depth
+            left_peak = max(left_peak, profile[x])
+            left_area += profile[x]
+        if best >= 0 and count < len(cuts):
+            position = count
+            while position > 0 and cuts[position - 1] > x1 + best:
+                cuts[position] = cuts[position - 1]
+                position -= 1
+            cuts[position] = x1 + best
+            count += 1
+            end = best
+        else:
+            begin = end
+            end = width
+            for i in range(count - 1, -1, -1):
+                if cuts[i] - x1 > begin:
+                    end = cuts[i] - x1
+    return count
+
+
+@kernel()
+def measure_instances(
+    row: Ints, start: Ints, stop: Ints, class_id: ClassIds, run_group: Ints, first_cut: Ints, cuts: Ints
+) -> tuple[Ints, Longs, ClassIds]:
+    """Box, area and class of every instance. Those of group ``g`` are numbered from ``g + first_cut[g]``."""
+    count = len(first_cut) - 1 + len(cuts)
+    box = np.zeros((count, 4), np.int32)
+    area = np.zeros(count, np.int64)
+    instance_class = np.zeros(count, np.uint8)
+    for run in range(len(row)):
+        group = run_group[run]
+        if group < 0:
+            continue
+        x = start[run]
+        for cut in range(first_cut[group], first_cut[group + 1] + 1):
+            end = min(cuts[cut], stop[run]) if cut < first_cut[group + 1] else stop[run]
+            if end > x:
+                _grow(box, area, group + cut, row[run], x, end)
+                instance_class[group + cut] = class_id[run]
+                x = end
+    return box, area, instance_class
+
+
+@kernel()
+def paint_instances(
+    row: Ints,
+    start: Ints,
+    stop: Ints,
+    run_group: Ints,
+    first_cut: Ints,
+    cuts: Ints,
+    box: Ints,
+    order: Longs,
+    grid_confidence: Floats,
+    height: int,
+    width: int,
+) -> tuple[ClassIds, Floats, Floats, Longs]:
+    """Paint the masks of the instances in `order`, one after the other, and find where each stands.
+
+    Returns:
+        The masks, flat; the middle of each one's lowest rows; its mean confidence; where each mask begins.
+    """
+    n = len(order)
+    position = np.full(len(box), -1, np.int32)
+    offset = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        b = box[order[i]]
+        position[order[i]] = i
+        offset[i + 1] = offset[i] + (b[2] - b[0]) * (b[3] - b[1])
+    masks = np.zeros(offset[n], np.uint8)
+    foot_sum, foot_count = np.zeros(n, np.float64), np.zeros(n, np.int64)
+    for run in range(len(row)):
+        group = run_group[run]
+        if group < 0:
+            continue
+        x = start[run]
+        for cut in range(first_cut[group], first_cut[group + 1] + 1):
+            end = min(cuts[cut], stop[run]) if cut < first_cut[group + 1] else stop[run]
+            if end > x:
+                i = position[group + cut]
+                if i >= 0:
+                    b = box[order[i]]
+                    line = offset[i] + (row[run] - b[1]) * (b[2] - b[0]) - b[0]
+                    masks[line + x : line + end] = 1
+                    if row[run] >= b[3] - max((b[3] - b[1]) // 20, 1):
+                        foot_sum[i] += (x + end) / 2 * (end - x)
+                        foot_count[i] += end - x
+                x = end
+    foot_x, confidence = np.empty(n, np.float32), np.empty(n, np.float32)
+    for i in range(n):
+        b = box[order[i]]
+        foot_x[i] = foot_sum[i] / foot_count[i]
+        mask = masks[offset[i] : offset[i + 1]].reshape((b[3] - b[1], b[2] - b[0]))
+        confidence[i] = _mean_confidence(mask, b[0], b[1], grid_confidence, height, width)
+    return masks, foot_x, confidence, offset
+
+
+@kernel()
+def _mean_confidence(mask: ClassIds, x1: int, y1: int, grid: Floats, height: int, width: int) -> float:
+    """Mean of the grid over the grid points inside the mask; where none is inside, over those around its pixels."""
+    rows, columns = grid.shape
+    total, count = 0.0, 0
+    for i in range(max(y1 * rows // height - 1, 0), min((y1 + mask.shape[0]) * rows // height + 1, rows)):
+        y = (2 * i + 1) * height // (2 * rows) - y1
+        if 0 <= y < mask.shape[0]:
+            for j in range(max(x1 * columns // width - 1, 0), min((x1 + mask.shape[1]) * columns // width + 1, columns)):
+                x = (2 * j + 1) * width // (2 * columns) - x1
+                if 0 <= x < mask.shape[1] and mask[y, x]:
+                    total += grid[i, j]
+                    count += 1
+    if count == 0:
+        for y in range(mask.shape[0]):
+            for x in range(mask.shape[1]):
+                if mask[y, x]:
+                    total += grid[(y1 + y) * rows // height, (x1 + x) * columns // width]
+                    count += 1
+    return total / count

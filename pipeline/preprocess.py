@@ -1,0 +1,200 @@
+"""From a frame to the network's input tensor: resize, colour, normalise, one pass each, no picture in between.
+
+Decoders give 4:2:0 planes. Resizing the planes and turning each network pixel's (Y, U, V) straight into normalised
+colour reads half the bytes of a BGR picture and never makes one. The BGR picture itself is converted only when
+somebody wants to look at it.
+
+The image keeps its aspect ratio: it fills the network's input from the top left, and what remains stays zero, the
+value of the mean colour. `Preprocessor.content_size_hw` says how much it fills.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import ModelSpec, Tensor
+from pipeline.jit import kernel
+from pipeline.scene import Frame, YuvPlanes
+
+__all__ = ["Preprocessor"]
+
+_AREA_FROM_FACTOR = 2.0
+"""Where an image shrinks by this factor or more, a plain bilinear look-up would skip pixels: average them."""
+
+# (Kr, Kb) of ITU-R BT.601-7 and BT.709-6: the shares of red and blue in luma, from which all else follows.
+_LUMA_SHARES = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
+
+
+class Preprocessor:
+    """Fills the network's input tensor from frames of any size. Owned by one thread; the tensor is reused.
+
+    Args:
+        spec: The model as the engine was opened: input shape, mean, std, colour order.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._tensor: Tensor = np.zeros(spec.input_shape, np.float32)
+        self._content_hw = spec.input_size_hw
+        self._stride_hw = (
+            max(1, spec.input_shape[2] // spec.output_shape[2]),
+            max(1, spec.input_shape[3] // spec.output_shape[3]),
+        )
+        # The tensor's plane that red, green and blue go to.
+        self._plane_of_rgb = (0, 1, 2) if spec.color_order == "rgb" else (2, 1, 0)
+
+    def content_size_hw(self, image_size_hw: tuple[int, int]) -> tuple[int, int]:
+        """How much of the network's input (H, W) an image of that size fills, in whole steps of the logits' grid."""
+        height, width = self._spec.input_size_hw
+        factor = min(height / image_size_hw[0], width / image_size_hw[1])
+        return (
+            _whole_steps(image_size_hw[0] * factor, self._stride_hw[0], height),
+            _whole_steps(image_size_hw[1] * factor, self._stride_hw[1], width),
+        )
+
+    def content_of(self, logits: Tensor, image_size_hw: tuple[int, int]) -> Tensor:
+        """The part of the logits (N, K, h, w) that stands for the image: (K, h', w'), C-contiguous, first of the batch.
+
+        A view where the image fills the whole input, as it does for every model whose size could be chosen.
+        """
+        height, width = self.content_size_hw(image_size_hw)
+        rows = max(1, round(height / self._spec.input_shape[2] * self._spec.output_shape[2]))
+        columns = max(1, round(width / self._spec.input_shape[3] * self._spec.output_shape[3]))
+        return np.ascontiguousarray(logits[0, :, :rows, :columns])
+
+    def prepare(self, frame: Frame) -> Tensor:
+        """The frame as the network wants it.
+
+        Returns:
+            float32 of `ModelSpec.input_shape`: (x - mean) / std in the model's colour order. Every batch entry
+            holds the same frame. Valid until the next call.
+        """
+        content_hw = self.content_size_hw(frame.size_hw)
+        if content_hw != self._content_hw:
+            self._tensor[:] = 0
+            self._content_hw = content_hw
+        content = self._tensor[0, :, : content_hw[0], : content_hw[1]]
+        if frame.planes is not None:
+            self._fill_from_planes(frame.planes, content)
+        else:
+            _normalise_bgr(_resized(frame.image, content_hw), *self._scale_and_shift(), self._order(), content)
+        self._tensor[1:] = self._tensor[0]
+        return self._tensor
+
+    def _fill_from_planes(self, planes: YuvPlanes, content: Tensor) -> None:
+        size_hw = (content.shape[1], content.shape[2])
+        weights, offsets = _rgb_from_yuv(planes)
+        scale, shift = self._scale_and_shift()
+        _normalise_yuv(
+            _resized(planes.y, size_hw),
+            _resized(planes.u, size_hw),
+            _resized(planes.v, size_hw),
+            weights * scale[:, None],
+            offsets * scale + shift,
+            np.stack([shift, 255.0 * scale + shift]),
+            self._order(),
+            content,
+        )
+
+    def _scale_and_shift(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Per channel in the order red, green, blue: x·scale + shift = (x - mean) / std."""
+        order = list(self._plane_of_rgb)
+        mean = np.asarray(self._spec.mean, np.float32)[order]
+        std = np.asarray(self._spec.std, np.float32)[order]
+        return 1.0 / std, -mean / std
+
+    def _order(self) -> NDArray[np.int64]:
+        return np.asarray(self._plane_of_rgb, np.int64)
+
+
+def _whole_steps(length: float, step: int, limit: int) -> int:
+    """`length` in pixels, rounded to whole steps, at least one, at most the limit."""
+    if round(length) >= limit:
+        return limit
+    return min(max(step, round(length / step) * step), limit)
+
+
+def _resized(plane: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = size_hw
+    if plane.shape[:2] == size_hw:
+        return plane
+    shrinks = max(plane.shape[0] / height, plane.shape[1] / width) >= _AREA_FROM_FACTOR
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=interpolation), np.uint8)
+
+
+def _rgb_from_yuv(planes: YuvPlanes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(3, 3) weights and (3,) offsets: rgb = weights · (Y, U, V) + offsets, in units of 0 to 255.
+
+    The inverse of the conversion matrix in ITU-R BT.601-7 §2.5 and BT.709-6 §3; JFIF's for full range.
+    """
+    red, blue = _LUMA_SHARES[planes.matrix]
+    green = 1.0 - red - blue
+    luma_gain, luma_zero = (1.0, 0.0) if planes.full_range else (255.0 / 219.0, 16.0)
+    chroma_gain = 1.0 if planes.full_range else 255.0 / 224.0
+    weights = np.array(
+        [
+            [luma_gain, 0.0, 2.0 * (1.0 - red) * chroma_gain],
+            [
+                luma_gain,
+                -2.0 * (1.0 - blue) * blue / green * chroma_gain,
+                -2.0 * (1.0 - red) * red / green * chroma_gain,
+            ],
+            [luma_gain, 2.0 * (1.0 - blue) * chroma_gain, 0.0],
+        ]
+    )
+    offsets = -weights @ np.array([luma_zero, 128.0, 128.0])
+    return weights.astype(np.float32), offsets.astype(np.float32)
+
+
+@kernel(fastmath=True)
+def _normalise_yuv(
+    y: NDArray[np.uint8],
+    u: NDArray[np.uint8],
+    v: NDArray[np.uint8],
+    weights: NDArray[np.float32],
+    offsets: NDArray[np.float32],
+    limits: NDArray[np.float32],
+    order: NDArray[np.int64],
+    out: Tensor,
+) -> None:
+    """out[order[c]] = weights[c] · (y, u, v) + offsets[c], clipped to limits[:, c]; planes (H, W), out (3, H, W).
+
+    The clip is that to 0..255 which a conversion to 8-bit colour makes: noise and ringing reach beyond it.
+    """
+    height, width = y.shape
+    for color in range(3):
+        weight_y, weight_u, weight_v = weights[color, 0], weights[color, 1], weights[color, 2]
+        offset, lowest, highest = offsets[color], limits[0, color], limits[1, color]
+        plane = out[order[color]]
+        for row in range(height):
+            line, y_line, u_line, v_line = plane[row], y[row], u[row], v[row]
+            for column in range(width):
+                value = (
+                    weight_y * np.float32(y_line[column])
+                    + weight_u * np.float32(u_line[column])
+                    + weight_v * np.float32(v_line[column])
+                    + offset
+                )
+                line[column] = min(max(value, lowest), highest)
+
+
+@kernel(fastmath=True)
+def _normalise_bgr(
+    image: NDArray[np.uint8],
+    scale: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    order: NDArray[np.int64],
+    out: Tensor,
+) -> None:
+    """out[order[c]] = image's colour c · scale[c] + shift[c]; c counts red, green, blue; image (H, W, 3) BGR."""
+    height, width = image.shape[:2]
+    for color in range(3):
+        factor, offset = scale[color], shift[color]
+        plane = out[order[color]]
+        for row in range(height):
+            line = plane[row]
+            for column in range(width):
+                line[column] = np.float32(image[row, column, 2 - color]) * factor + offset

@@ -1,0 +1,163 @@
+"""The command `replay`: a recording in, scenes out, nothing dropped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from engines.artifact import ModelArtifact, find_model, load_artifact
+from engines.factory import choose_input_size, open_engine
+from pipeline.capture import Capture
+from pipeline.config import ReplayConfig, load_config
+from pipeline.console import Console, progress_line, timings_table
+from pipeline.errors import SinkError
+from pipeline.perception import Perception
+from pipeline.runner import Runner, RunReport
+from pipeline.sinks import Sink, display_available, open_sink
+from pipeline.sources import Source, open_source
+from pipeline.timings import StageTimings
+
+__all__ = ["add_arguments", "run"]
+
+_EPILOG = """\
+INPUT is a video file, an animated GIF, a folder or glob of images, or synthetic://drive?frames=300&seed=1.
+OUTPUT, none or several: x.mp4 (overlay), x.jsonl (one scene a line), masks/ (class ids as PNG), display:// (window).
+Without an output a window opens where there is a display; else only the figures are shown.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `replay` understands."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument("input", metavar="INPUT", help="the recording")
+    parser.add_argument("outputs", metavar="OUTPUT", nargs="*", help="where scenes go")
+    parser.add_argument("--model", metavar="NAME|PATH.onnx", help="shipped model or ONNX file (default: clearway-lite)")
+    parser.add_argument("--engine", choices=["auto", "openvino", "onnxruntime"], help="inference library")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], help="arithmetic of the engine")
+    parser.add_argument("--size", type=_size, metavar="HxW", help="network input (default: fits the recording)")
+    parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: all cores)")
+    parser.add_argument("--start", type=float, metavar="S", help="seconds into the recording to start at")
+    parser.add_argument("--end", type=float, metavar="S", help="seconds into the recording to end at")
+    parser.add_argument("--pace", action="store_true", default=None, help="play at the recording's own speed")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; flags override them")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of the run")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay a recording.
+
+    Raises:
+        ClearwayError: The input, an option or an output is at fault; what was done is in the outputs.
+        KeyboardInterrupt: The user interrupted; likewise.
+    """
+    flags = {name: getattr(args, name) for name in ReplayConfig.__struct_fields__}
+    config = load_config(args.config, flags)
+    artifact = load_artifact(find_model(config.model))
+    console = Console(quiet=args.quiet)
+    timings = StageTimings()
+    with ExitStack() as stack:
+        source = open_source(args.input, start_s=config.start)
+        stack.callback(source.close)
+        sinks = _open_sinks(args.outputs or _default_outputs(), args.input, stack)
+        if args.json is not None:
+            _refuse_unwritable(args.json)
+        console.heading(source.info, artifact, sinks)
+        runner = Runner(
+            Capture(source, timings, start_s=config.start, end_s=config.end, pace=config.pace),
+            partial(_open_perception, artifact, config, source, timings, console),
+            sinks,
+            timings,
+            on_ready=console.note,
+            on_progress=stack.enter_context(progress_line(console, _expected(source, config))),
+        )
+        try:
+            runner.run()
+        finally:
+            report = runner.report()
+            if args.json is not None:
+                _write_figures(args.json, report, artifact)
+    timings_table(console, report)
+    return 0
+
+
+def _open_perception(
+    artifact: ModelArtifact, config: ReplayConfig, source: Source, timings: StageTimings, console: Console
+) -> Perception:
+    engine = open_engine(
+        artifact,
+        kind=config.engine,
+        size_hw=config.size_hw or choose_input_size(artifact, source.info.size_hw),
+        precision=config.precision,
+        threads=config.threads or None,
+        on_note=console.note,
+    )
+    return Perception(engine, timings)
+
+
+def _open_sinks(outputs: Sequence[str], source: str, stack: ExitStack) -> list[Sink]:
+    sinks: list[Sink] = []
+    for output in outputs:
+        if Path(output).exists() and Path(source).exists() and Path(output).samefile(source):
+            raise SinkError(f"{output}: is the input; name another file")
+        if outputs.count(output) > 1:
+            raise SinkError(f"{output}: named more than once")
+        sink = open_sink(output)
+        stack.callback(sink.close)
+        sinks.append(sink)
+    return sinks
+
+
+def _default_outputs() -> list[str]:
+    return ["display://"] if display_available() else []
+
+
+def _expected(source: Source, config: ReplayConfig) -> int | None:
+    """How many frames the run will have, where that can be told beforehand."""
+    count, rate_hz = source.info.frame_count, source.info.frame_rate_hz
+    if count is None or (config.start == 0 and config.end is None):
+        return count
+    if not rate_hz:
+        return None
+    last = count if config.end is None else min(count, round(config.end * rate_hz))
+    return max(0, last - round(config.start * rate_hz))
+
+
+def _figures(report: RunReport, artifact: ModelArtifact) -> dict[str, Any]:
+    return {
+        "frames": report.scenes,
+        "dropped": report.frames - report.scenes,
+        "fps": round(report.fps, 2),
+        "engine": report.engine,
+        "model": artifact.name,
+        "elapsed_s": round(report.elapsed_s, 4),
+        "timings_ms": report.timings_ms,
+    }
+
+
+def _refuse_unwritable(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.open("a").close()
+    except OSError as error:
+        raise SinkError(f"{file}: cannot be written ({error.strerror})") from error
+
+
+def _write_figures(file: Path, report: RunReport, artifact: ModelArtifact) -> None:
+    try:
+        file.write_text(json.dumps(_figures(report, artifact), indent=2) + "\n")
+    except OSError as error:
+        raise SinkError(f"{file}: cannot be written ({error.strerror})") from error
+
+
+def _size(text: str) -> list[int]:
+    height, separator, width = text.lower().partition("x")
+    if not (separator and height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, for instance 360x640")
+    return [int(height), int(width)]

@@ -1,0 +1,52 @@
+"""From what the user typed to a source."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from pipeline.errors import SourceError
+from pipeline.sources.base import Source
+
+__all__ = ["open_source"]
+
+_KNOWN = "a video file, an animated GIF, a folder or glob of images, or synthetic://drive?frames=300&seed=1"
+
+
+def open_source(uri: str, *, start_s: float = 0.0) -> Source:
+    """Open a recording.
+
+    Args:
+        uri: Path of a video (anything FFmpeg reads) or an animated GIF, a folder or glob of images, or
+            ``synthetic://drive?frames=300&seed=1``.
+        start_s: Where reading will start, in seconds. A video is sought to the key frame before it, so that
+            earlier frames need not be decoded; frames before `start_s` may still come.
+
+    Raises:
+        SourceError: Nothing is there, it is no recording, or the scheme is unknown.
+    """
+    scheme, separator, _ = uri.partition("://")
+    if separator and scheme == "synthetic":
+        from pipeline.sources.synthetic import open_synthetic
+
+        return open_synthetic(uri)
+    if separator and scheme != "file":
+        raise SourceError(f"{uri}: the scheme {scheme}:// is not known here. Give {_KNOWN}.")
+    path = Path(uri.removeprefix("file://"))
+    if path.is_dir() or (not path.exists() and glob.has_magic(str(path))):
+        from pipeline.sources.images import ImageSource
+
+        return ImageSource(str(path))
+    if not path.exists():
+        raise SourceError(f"{uri}: no such file or folder. Give {_KNOWN}.")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        from pipeline.sources.images import ImageSource
+
+        return ImageSource(str(path))
+    from pipeline.sources.video import VideoSource
+
+    return VideoSource(path, start_s=start_s)
+
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Still pictures that OpenCV reads. Animated GIFs go through FFmpeg."""

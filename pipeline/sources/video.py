@@ -1,0 +1,226 @@
+"""Video files and animated GIFs, decoded by FFmpeg through PyAV.
+
+Frames keep the decoder's own 4:2:0 planes and the recording's own timestamps. A recording that broke off gives
+every frame that can still be decoded, and then an error that says what is missing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from av.error import FFmpegError
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from pipeline.errors import SourceError
+from pipeline.scene import BgrImage, Frame, YuvPlanes
+from pipeline.sources.base import SourceInfo
+
+__all__ = ["VideoSource"]
+
+_PLANAR_420 = ("yuv420p", "yuvj420p")
+_BT709_CODE, _JPEG_RANGE_CODE, _UNSPECIFIED_MATRIX = 1, 2, 2
+# Untagged pictures: standard definition is BT.601, anything larger BT.709, as players guess it (mpv, ffplay).
+_LARGEST_SD_HW = (576, 1024)
+_SHORTEST_GAP_S = 0.2
+
+
+class VideoSource:
+    """A video file.
+
+    Args:
+        path: The file; any container and codec of FFmpeg's.
+        start_s: Seconds into the recording; reading starts at the key frame before.
+
+    Raises:
+        SourceError: The file is no video, is damaged beyond reading, or holds no frames.
+    """
+
+    def __init__(self, path: Path, *, start_s: float = 0.0) -> None:
+        self._path = path
+        try:
+            # "file:" keeps a colon in a file's name from being read as a protocol; the whitelist keeps a playlist
+            # from reaching out to the network.
+            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+        except (FFmpegError, ValueError) as error:
+            raise SourceError(
+                f"{path}: not a video that FFmpeg can read ({_reason(error)}). "
+                "Is it complete? An MP4 that was cut off lacks its index, which stands at the end."
+            ) from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise SourceError(f"{path}: holds no video stream")
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = "AUTO"
+        self._start_tick = self._stream.start_time or 0
+        self._seeks = start_s > 0
+        if self._seeks:
+            self._seek(start_s)
+        self.info = self._describe()
+
+    def _describe(self) -> SourceInfo:
+        context = self._stream.codec_context
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        height, width = context.height, context.width
+        # A GIF's or raw stream's header may not say how large the pictures are; the first frame does.
+        description = f"{context.name} {width}x{height}" + (f", {float(rate):.4g} frames/s" if rate else "")
+        return SourceInfo(
+            uri=str(self._path),
+            description=description,
+            size_hw=(height, width),
+            frame_count=self._stream.frames or None,
+            frame_rate_hz=float(rate) if rate else None,
+        )
+
+    def _seek(self, start_s: float) -> None:
+        assert self._stream.time_base is not None
+        try:
+            self._container.seek(self._start_tick + int(start_s / self._stream.time_base), stream=self._stream)
+        except FFmpegError as error:
+            raise SourceError(f"{self._path}: cannot be sought to {start_s:g} s ({_reason(error)})") from error
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame, in order, once.
+
+        Raises:
+            SourceError: There are none; the size changes midway; packets are missing or damaged. Every frame
+                that could be decoded was yielded before (except after a change of size, which ends the run).
+        """
+        clock = _Clock(self._start_tick, self.info.frame_rate_hz)
+        index, size_hw, time_s = 0, None, 0.0
+        for picture in self._decode():
+            if size_hw is None:
+                size_hw = (picture.height, picture.width)
+            if (picture.height, picture.width) != size_hw:
+                raise SourceError(
+                    f"{self._path}: the picture's size changes from {size_hw[1]}x{size_hw[0]} to "
+                    f"{picture.width}x{picture.height} at frame {index}. Split the recording there."
+                )
+            time_s = clock.time_s(picture)
+            yield _frame(picture, index, time_s)
+            index += 1
+        if index == 0:
+            raise SourceError(f"{self._path}: holds no frames")
+        self._complain_of_damage(index, time_s)
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        self._packets, self._damaged, self._broke_off = 0, 0, ""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FFmpegError as error:
+                self._broke_off = _reason(error)
+                return
+            if packet is None:
+                return
+            self._packets += packet.size > 0
+            self._damaged += packet.is_corrupt
+            try:
+                yield from packet.decode()
+            except FFmpegError:
+                self._damaged += 1
+
+    def _complain_of_damage(self, frame_count: int, ended_s: float) -> None:
+        if self._broke_off:
+            raise SourceError(f"{self._path}: broke off after {frame_count} frames ({self._broke_off})")
+        missing = "" if self._seeks else self._missing(ended_s)
+        if missing:
+            raise SourceError(f"{self._path}: is cut short: {missing}; {frame_count} frames could be decoded")
+        if self._damaged:
+            raise SourceError(f"{self._path}: {self._damaged} damaged packets; {frame_count} frames could be decoded")
+
+    def _missing(self, ended_s: float) -> str:
+        """What the header promised and the file does not hold, or nothing. Not every container promises."""
+        kind = self._container.format.name
+        if "mp4" in kind and self._packets < self._stream.frames:
+            return f"its header declares {self._stream.frames} frames, {self._packets} are there"
+        declared_s = (self._container.duration or 0) / av.time_base
+        # Sound may go on a little after the last picture; a tenth of the recording is no such thing.
+        if "matroska" in kind and ended_s < 0.9 * declared_s - _SHORTEST_GAP_S:
+            return f"its header declares {declared_s:.1f} s, its pictures end at {ended_s:.1f} s"
+        return ""
+
+    def close(self) -> None:
+        """Free the decoder. May be called more than once."""
+        self._container.close()
+
+
+class _Clock:
+    """Time within the recording. A frame without a timestamp follows its predecessor at the nominal rate."""
+
+    def __init__(self, start_tick: int, rate_hz: float | None) -> None:
+        self._start_tick = start_tick
+        self._period_s = 1.0 / (rate_hz or 25.0)
+        self._next_s = 0.0
+
+    def time_s(self, picture: VideoFrame) -> float:
+        if picture.pts is None or picture.time_base is None:
+            now_s = self._next_s
+        else:
+            now_s = float((picture.pts - self._start_tick) * picture.time_base)
+        self._next_s = now_s + self._period_s
+        return now_s
+
+
+def _frame(picture: VideoFrame, index: int, source_time_s: float) -> Frame:
+    height, width = picture.height, picture.width
+    rotation = picture.rotation % 360
+    if rotation in {90, 270}:
+        height, width = width, height
+
+    def to_bgr() -> BgrImage:
+        return _bgr(picture, rotation)
+
+    return Frame(
+        index=index,
+        source_time_s=source_time_s,
+        captured_at_s=time.monotonic(),
+        size_hw=(height, width),
+        to_bgr=to_bgr,
+        planes=_planes(picture) if rotation == 0 else None,
+    )
+
+
+def _matrix(picture: VideoFrame) -> Literal["bt601", "bt709"]:
+    code = int(picture.colorspace)
+    if code == _UNSPECIFIED_MATRIX:
+        return "bt709" if picture.height > _LARGEST_SD_HW[0] or picture.width > _LARGEST_SD_HW[1] else "bt601"
+    return "bt709" if code == _BT709_CODE else "bt601"
+
+
+def _planes(picture: VideoFrame) -> YuvPlanes | None:
+    """The decoder's planes without a copy, or None where it gives another layout."""
+    if picture.format.name not in _PLANAR_420:
+        return None
+    height, width = picture.height, picture.width
+    full_range = picture.format.name == "yuvj420p" or int(picture.color_range) == _JPEG_RANGE_CODE
+    y = _plane(picture, 0, height, width)
+    u = _plane(picture, 1, (height + 1) // 2, (width + 1) // 2)
+    v = _plane(picture, 2, (height + 1) // 2, (width + 1) // 2)
+    return YuvPlanes(y, u, v, _matrix(picture), full_range)
+
+
+def _plane(picture: VideoFrame, position: int, height: int, width: int) -> NDArray[np.uint8]:
+    plane = picture.planes[position]
+    rows: NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8)
+    return rows.reshape(-1, plane.line_size)[:height, :width]
+
+
+def _bgr(picture: VideoFrame, rotation: int) -> BgrImage:
+    matrix = "ITU709" if _matrix(picture) == "bt709" else "ITU601"
+    if picture.format.name.startswith("yuv"):
+        image = picture.to_ndarray(format="bgr24", src_colorspace=matrix, threads=1)
+    else:
+        image = picture.to_ndarray(format="bgr24", threads=1)
+    turned = np.rot90(image, rotation // 90) if rotation else image
+    return np.ascontiguousarray(turned, np.uint8)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", "") or error)

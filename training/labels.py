@@ -1,0 +1,78 @@
+"""The classes that we train, and how the labels of other data sets are read in their terms.
+
+Data sets do not agree on classes: IDD Lite has one class for everything alive, CamVid has none for lorries. So a label
+here is not a class but the *set* of classes that the pixel may have, a bit mask of 11 bits. A precise label is a set of
+one, "vehicle" is {car, rider}, and unlabelled is the set of all classes, which teaches nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.classes import CITYSCAPES, SegmentationClass, cityscapes_class
+
+__all__ = ["ANY_CLASS", "CAMVID", "CLASSES", "IDD_LITE", "TRAIN_IDS", "class_set", "label_table"]
+
+_NAMES = (
+    "road", "sidewalk", "building", "fence", "pole", "traffic sign", "vegetation", "sky", "person", "rider", "car",
+)  # fmt: skip
+
+CLASSES: tuple[SegmentationClass, ...] = tuple(entry for entry in map(cityscapes_class, _NAMES) if entry is not None)
+"""The 11 classes of our networks in the order of their outputs, which is that of the Cityscapes trainIds."""
+
+ANY_CLASS = (1 << len(CLASSES)) - 1
+"""The set of all classes: the label of an unlabelled pixel."""
+
+_BIT = {entry.name: 1 << index for index, entry in enumerate(CLASSES)}
+
+
+def class_set(*names: str) -> int:
+    """The bit mask of the classes called ``names``; of all classes where there are none."""
+    return sum(_BIT[name] for name in names) or ANY_CLASS
+
+
+def label_table(sets: dict[int, int]) -> NDArray[np.uint16]:
+    """(256,) uint16: the class set of every label value, `ANY_CLASS` for those that ``sets`` lacks."""
+    table = np.full(256, ANY_CLASS, np.uint16)
+    for value, allowed in sets.items():
+        table[value] = allowed
+    return table
+
+
+CAMVID: dict[int, int] = {
+    0: class_set("sky"),
+    1: class_set("building"),
+    2: class_set("pole"),
+    3: class_set("road"),
+    4: class_set("sidewalk"),
+    5: class_set("vegetation"),
+    6: class_set("traffic sign"),
+    7: class_set("fence"),
+    8: class_set("car"),
+    9: class_set("person"),
+    10: class_set("rider"),
+}
+"""CamVid with the 11 classes of SegNet (Badrinarayanan et al., TPAMI 2017); 11 is unlabelled."""
+
+IDD_LITE: dict[int, int] = {
+    0: class_set("road"),
+    1: class_set("sidewalk", "vegetation"),
+    2: class_set("person", "rider"),
+    3: class_set("car", "rider"),
+    4: class_set("sidewalk", "building", "fence", "pole", "traffic sign"),
+    5: class_set("building", "vegetation", "pole"),
+    6: class_set("sky"),
+}
+"""IDD Lite, whose classes are the first level of IDD's hierarchy (Varma et al., WACV 2019).
+
+Non-drivable is pavement and verge; living things are people on foot and riders; vehicles include motorcycles, which
+CamVid counts with their rider; roadside objects are kerbs, walls, barriers, poles and signs; far objects are buildings
+and trees with what stands before them.
+"""
+
+TRAIN_IDS: dict[int, int] = {entry.train_id: _BIT[entry.name] for entry in CLASSES}
+"""Label files in Cityscapes trainIds, as rendered frames have them."""
+
+assert tuple(entry.name for entry in CLASSES) == _NAMES  # noqa: S101
+assert all(entry in CITYSCAPES for entry in CLASSES)  # noqa: S101
