@@ -18,7 +18,9 @@ from pipeline.console import Console, progress_line, timings_table
 from pipeline.errors import SinkError
 from pipeline.perception import Perception
 from pipeline.runner import Runner, RunReport
-from pipeline.sinks import Sink, display_available, open_sink
+from pipeline.sinks.base import Sink
+from pipeline.sinks.factory import open_sink
+from pipeline.sinks.window import display_available
 from pipeline.sources import Source, open_source
 from pipeline.timings import StageTimings
 
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = open_source(args.input, start_s=config.start)
         stack.callback(source.close)
-        sinks = _open_sinks(args.outputs or _default_outputs(), args.input, stack)
+        sinks = _open_sinks(args.outputs or _default_outputs(), source, stack)
         if args.json is not None:
             _refuse_unwritable(args.json)
         console.heading(source.info, artifact, sinks)
@@ -101,14 +103,12 @@ def _open_perception(
     return Perception(engine, timings)
 
 
-def _open_sinks(outputs: Sequence[str], source: str, stack: ExitStack) -> list[Sink]:
+def _open_sinks(outputs: Sequence[str], source: Source, stack: ExitStack) -> list[Sink]:
     sinks: list[Sink] = []
     for output in outputs:
-        if Path(output).exists() and Path(source).exists() and Path(output).samefile(source):
-            raise SinkError(f"{output}: is the input; name another file")
         if outputs.count(output) > 1:
             raise SinkError(f"{output}: named more than once")
-        sink = open_sink(output)
+        sink = open_sink(output, source=source.info.uri, frame_rate_hz=source.info.frame_rate_hz)
         stack.callback(sink.close)
         sinks.append(sink)
     return sinks

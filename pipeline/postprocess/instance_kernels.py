@@ -206,8 +206,8 @@ def _cut(profile: Ints, valley: float, slim: float, min_area: float, x1: int, cu
                 and left_area >= min_area
                 and right_area[x] >= min_area
             ):
-                depth = 1 - profile[x] / lower
-                if depth > best_depth:
+                depth = (lower - profile[x]) / lower
+                if depth > best_depth and lower - profile[x] >= 2:
                     best, best_depth = x, depth
             left_peak = max(left_peak, profile[x])
             left_area += profile[x]

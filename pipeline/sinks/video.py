@@ -36,14 +36,14 @@ TICKS_PER_S = 90_000
 KEYFRAME_EVERY_S = 1.0
 """Distance of the keyframes in source time: what a kill can cost, and how finely a player can seek."""
 
-_MP4_OPTIONS = {"movflags": "hybrid_fragmented+frag_keyframe", "flush_packets": "1"}
-_MKV_OPTIONS = {"cluster_time_limit": "1000", "flush_packets": "1"}
+_MP4_OPTIONS = {"movflags": "hybrid_fragmented+frag_every_frame", "flush_packets": "1"}
+_MKV_OPTIONS = {"cluster_time_limit": "1", "flush_packets": "1"}
 
 _X264_OPTIONS = {
     "preset": "veryfast",
     "crf": "22",
     # Without B-frames the decoding order is the playing order: the first frame stands at 0 without an edit list.
-    "bf": "0",
+    "tune": "zerolatency",
     "forced-idr": "1",
     "g": "600",
     "colorspace": "bt709",
@@ -157,13 +157,14 @@ class _Encoder:
         self._origin_s: float | None = None
         self._last_tick = -1
         self._next_keyframe_tick = 0
-        self._held: Packet[VideoStream] | None = None
-        self._held_ticks = round(TICKS_PER_S / rate_hz)
+        self._interval_ticks = round(TICKS_PER_S / rate_hz)
 
     def encode(self, picture: BgrImage, source_time_s: float) -> None:
         if self._origin_s is None:
             self._origin_s = source_time_s
         tick = max(round((source_time_s - self._origin_s) * TICKS_PER_S), self._last_tick + 1)
+        if self._last_tick >= 0:
+            self._interval_ticks = tick - self._last_tick
         self._last_tick = tick
         frame = self._to_yuv(picture)
         frame.pts, frame.time_base = tick, Fraction(1, TICKS_PER_S)
@@ -175,8 +176,6 @@ class _Encoder:
     def finish(self) -> None:
         try:
             self._mux(self._stream.encode(None))
-            if self._held is not None:
-                self._mux_held()
         finally:
             self._container.close()
 
@@ -193,16 +192,8 @@ class _Encoder:
         )
 
     def _mux(self, packets: Iterable[Packet[VideoStream]]) -> None:
-        """Write packets one behind: how long a frame is shown is known only when the next one comes."""
         for packet in packets:
-            if self._held is not None and packet.pts is not None and self._held.pts is not None:
-                self._held_ticks = packet.pts - self._held.pts
-                self._mux_held()
-            self._held = packet
-
-    def _mux_held(self) -> None:
-        packet, self._held = self._held, None
-        if packet is not None:
-            packet.duration = self._held_ticks
+            # Only the last frame's duration counts; those before it end where the next one begins.
+            packet.duration = self._interval_ticks
             self._container.mux(packet)
             self._file.commit()

@@ -95,7 +95,7 @@ def bad_inputs(clip: Path, folder: Path) -> dict[str, tuple[list[object], str]]:
         "unknown scheme": (["gopher://camera"], "not known"),
         "unknown output": ([clip, folder / "out.xyz"], "out.xyz"),
         "output under a file": ([clip, folder / "file" / "out.mp4"], "out.mp4"),
-        "output is the input": ([clip, clip], "is the input"),
+        "output is the input": ([clip, clip], "is the source itself"),
         "same output twice": ([clip, folder / "a.jsonl", folder / "a.jsonl"], "more than once"),
         "damaged model": ([clip, "--model", folder / "damaged.onnx"], "damaged.onnx"),
         "unknown model": ([clip, "--model", "resnet"], "resnet"),
