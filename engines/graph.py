@@ -41,7 +41,7 @@ def read_graph(path: Path) -> Graph:
     """Look at an ONNX file, without compiling it and without the `onnx` package.
 
     ONNX Runtime is the lightest reader at hand: a session without optimisation checks the whole file and infers the
-    shapes within milliseconds, starts no thread, and confines external weights to the file's own folder.
+    shapes within milliseconds, starts no thread and, from version 1.24 on, confines external weights to the folder.
 
     Raises:
         ModelError: The file is missing or damaged, or its network is of another kind.

@@ -50,14 +50,14 @@ class SidecarClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     train_id: _Byte = VOID_ID
 
 
-class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):
+class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file; the module's docstring shows one."""
 
+    format: Literal["clearway-model/1"] = "clearway-model/1"
     name: _Name
     input: SidecarInput
     classes: Annotated[tuple[SidecarClass, ...], msgspec.Meta(min_length=2, max_length=VOID_ID)]
     onnx_sha256: _Sha256 | None = None
-    format: Literal["clearway-model/1"] = msgspec.field(default="clearway-model/1")
 
 
 class _Versioned(msgspec.Struct):

@@ -14,7 +14,7 @@ from pipeline.scene import BgrImage, DrivableArea, Scene
 
 __all__ = ["GroundPainter"]
 
-_TINTS = {"sidewalk": 0.15, "terrain": 0.14, "traffic sign": 0.25, "traffic light": 0.25, "fence": 0.14, "pole": 0.14}
+_TINTS = {"sidewalk": 0.12, "terrain": 0.14, "traffic sign": 0.25, "traffic light": 0.25, "fence": 0.14, "pole": 0.14}
 """Class → opacity of its tint. Classes that are not named stay clear: the eye should rest on the road."""
 
 _ROAD_OPACITY_NEAR, _ROAD_OPACITY_FAR = 0.36, 0.52

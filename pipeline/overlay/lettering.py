@@ -30,7 +30,7 @@ def text_width(text: str, size_px: int, weight: int = REGULAR) -> int:
     if _HAS_TRUETYPE:
         left, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), _font(), size_px, weight)
         return int(left + width)
-    (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size_px / _HERSHEY_CAPITAL_PX, 1)
+    (width, _), _ = cv2.getTextSize(_ascii(text), cv2.FONT_HERSHEY_SIMPLEX, size_px / _HERSHEY_CAPITAL_PX, 1)
     return int(width)
 
 
@@ -41,7 +41,7 @@ def draw_text(
 
     Args:
         picture: (H, W, 3) uint8 BGR, drawn into.
-        text: One line. OpenCV 4 shows characters beyond ASCII as question marks.
+        text: One line.
         x: Where it begins.
         baseline: Row that the letters stand on.
         size_px: Size of the font; capitals are some 0.7 of it high.
@@ -53,4 +53,9 @@ def draw_text(
         return
     scale = size_px / _HERSHEY_CAPITAL_PX
     thickness = max(1, round(size_px / (22 if weight < SEMIBOLD else 14)))
-    cv2.putText(picture, text, (x, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, color, thickness, cv2.LINE_AA)
+    cv2.putText(picture, _ascii(text), (x, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, color, thickness, cv2.LINE_AA)
+
+
+def _ascii(text: str) -> str:
+    """Hershey fonts know nothing beyond ASCII."""
+    return text.replace("·", "-").encode("ascii", "replace").decode()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
 from pipeline.overlay.ground import GroundPainter
-from pipeline.overlay.panel import Hud, PanelPainter
+from pipeline.overlay.panel import Hud, PanelPainter, draw_alerts
 from pipeline.overlay.road_users import draw_road_users
 from pipeline.overlay.style import Style
 from pipeline.scene import BgrImage, Scene
@@ -42,6 +42,7 @@ class OverlayPainter:
         picture = self._ground.draw(scene)
         self._ground.draw_boundary(picture, scene.drivable, self._layer)
         draw_road_users(picture, scene.road_users, self._style, self._layer)
+        draw_alerts(picture, scene, self._style)
         self._panel.draw(picture, scene, hud)
         picture.flags.writeable = False
         return picture

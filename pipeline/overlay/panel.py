@@ -1,4 +1,4 @@
-"""The inset with the figures: frame rate, latency, who is there, which engine."""
+"""The inset with the figures: frame rate, latency, who is there, which engine; and the alerts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pipeline.overlay.kernels import blend_color
 from pipeline.overlay.lettering import REGULAR, SEMIBOLD, draw_text, text_width
 from pipeline.overlay.road_users import rounded_rectangle
-from pipeline.overlay.style import AMBER, GREY, PANEL, WHITE, Color, Style, instance_color
+from pipeline.overlay.style import AMBER, GREY, PANEL, WHITE, Color, Style, ink_on, instance_color
 from pipeline.scene import BgrImage, Scene
 
-__all__ = ["Hud", "PanelPainter", "count_line"]
+__all__ = ["Hud", "PanelPainter", "count_road_users", "draw_alerts"]
 
 _PLURALS = {"person": "persons", "rider": "riders", "car": "cars"}
 _PANEL_OPACITY = 176
@@ -55,7 +55,7 @@ class PanelPainter:
         self._width = 0
 
     def draw(self, picture: BgrImage, scene: Scene, hud: Hud | None) -> None:
-        """Draw the figures of a run and the counts of a scene; the counts alone where `hud` is None."""
+        """Draw the figures of a run and what the scene holds; the latter alone where `hud` is None."""
         style = self._style
         if not style.with_text:
             return
@@ -74,7 +74,8 @@ class PanelPainter:
             _draw_line(picture, line, left + style.margin_px, baseline - round(0.32 * line_height))
 
     def _lines(self, scene: Scene, hud: Hud | None) -> list[list[_Span]]:
-        size, headline = self._style.text_px, self._style.headline_px
+        style = self._style
+        size, headline = style.text_px, style.headline_px
         small = max(8, round(size * 0.86))
         lines = []
         if hud is not None:
@@ -87,6 +88,8 @@ class PanelPainter:
                 ]
             )
         lines.append(_count_spans(scene, size))
+        if style.compact:
+            return lines
         facts = [_Span(_clock(scene.frame.source_time_s), small, GREY)]
         share = scene.drivable.area_px / max(1, scene.drivable.mask.size)
         facts.append(_Span(f"road {share:.0%}", small, GREY, gap=1.0))
@@ -98,7 +101,26 @@ class PanelPainter:
         return lines
 
 
-def count_line(scene: Scene) -> list[tuple[str, int]]:
+def draw_alerts(picture: BgrImage, scene: Scene, style: Style) -> None:
+    """Write the alerts one above the other, the first lowest, in the middle at the bottom."""
+    if not style.with_text:
+        return
+    height, width = picture.shape[:2]
+    chip_height = round(style.text_px * 1.7)
+    bottom = height - 2 * style.margin_px
+    for alert in scene.alerts:
+        top = bottom - chip_height
+        if top < height // 2:
+            return  # The lower half of the picture is all that alerts may cover; what is left is in the scene.
+        line = _shortened([_Span(alert.message, style.text_px, ink_on(AMBER), SEMIBOLD)], width - 6 * style.margin_px)
+        chip_width = _line_width(line) + 2 * style.margin_px
+        left = (width - chip_width) // 2
+        blend_color(picture, rounded_rectangle(chip_height, chip_width, chip_height // 3), left, top, *AMBER, 236)
+        _draw_line(picture, line, left + style.margin_px, top + round(chip_height / 2 + style.text_px * 0.345))
+        bottom = top - style.margin_px // 2
+
+
+def count_road_users(scene: Scene) -> list[tuple[str, int]]:
     """How many of each kind of road user there are, most vulnerable first; kinds that are absent left out."""
     counts = {"person": 0, "rider": 0, "car": 0}
     for user in scene.road_users:
@@ -108,10 +130,10 @@ def count_line(scene: Scene) -> list[tuple[str, int]]:
 
 def _count_spans(scene: Scene, size: int) -> list[_Span]:
     spans: list[_Span] = []
-    for name, count in count_line(scene):
+    for name, count in count_road_users(scene):
         text = f"{count} {name if count == 1 else _PLURALS.get(name, name)}"
         spans.append(_Span(text, size, instance_color(name, 0), SEMIBOLD, gap=0.8 if spans else 0.0))
-    return spans or [_Span("nobody in sight", size, GREY)]
+    return spans or [_Span("no road users", size, GREY)]
 
 
 def _clock(time_s: float) -> str:

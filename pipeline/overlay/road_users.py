@@ -16,7 +16,7 @@ from pipeline.scene import BgrImage, RoadUser
 
 __all__ = ["draw_road_users", "rounded_rectangle"]
 
-_FILL_OPACITY = 84
+_FILL_OPACITY = 72
 _SUBPIXEL_BITS = 4
 _SMALLEST_LABELLED = 1.6
 """Road users lower than this many text sizes get no label: it would hide more than it tells."""
@@ -54,9 +54,11 @@ def _draw_body(picture: BgrImage, user: RoadUser, color: Color, line_px: int, la
     blend_color(picture, mask, left, top, *color, _FILL_OPACITY)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE, offset=(left, top))
     lines = [
-        smooth_contour(np.asarray(contour, np.int32).reshape(-1, 2), 2 * line_px, 2 * line_px) for contour in contours if len(contour) > 4
+        smooth_contour(np.asarray(contour, np.int32).reshape(-1, 2), 2 * line_px, 2 * line_px)
+        for contour in contours
+        if len(contour) > 4
     ]
-    draw_lines(picture, lines, Pen(color, line_px, 1.0, (0, 0, 0), 1.5 * line_px, 0.35), layer)
+    draw_lines(picture, lines, Pen(color, 1.2 * line_px, 1.0, (0, 0, 0), 1.6 * line_px, 0.4), layer)
 
 
 def _draw_foot(picture: BgrImage, user: RoadUser, color: Color, line_px: int) -> None:

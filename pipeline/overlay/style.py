@@ -35,6 +35,7 @@ class Style:
         line_px: Width of outlines.
         margin_px: Distance of the panel from the edge, and padding inside it.
         with_text: Whether the picture is large enough to be written on at all.
+        compact: Whether it is so small that the panel keeps to the figures that matter most.
     """
 
     text_px: int
@@ -42,6 +43,7 @@ class Style:
     line_px: int
     margin_px: int
     with_text: bool
+    compact: bool
 
     @classmethod
     def for_size(cls, height: int, width: int) -> Style:
@@ -54,6 +56,7 @@ class Style:
             line_px=max(1, round(extent / 420)),
             margin_px=max(4, round(text_px * 0.75)),
             with_text=height >= 120 and width >= 160,
+            compact=extent < 300,
         )
 
 

@@ -120,49 +120,67 @@ def _belong_together(a: Ints, b: Ints, facing_rows: int, gap: int, people: bool)
 
 @kernel()
 def cut_groups(
-    run_group: Ints,
     row: Ints,
     start: Ints,
     stop: Ints,
     class_id: ClassIds,
     kind: ClassIds,
+    run_group: Ints,
     joined: Flags,
-    limits: Floats,
-    width: int,
-    min_area: float,
+    valley: Floats,
+    slim: Floats,
+    max_cuts: int,
 ) -> tuple[Ints, Ints]:
-    """Find where the silhouettes of groups are to be cut.
+    """Find where the silhouettes of groups of people or vehicles are to be cut. Joined groups are left whole.
+
+    Args:
+        row: (R,) row of each run; so are `start`, `stop` and `class_id`.
+        start: First columns.
+        stop: Columns after the last.
+        class_id: Classes.
+        kind: (256,) 1 for classes of people, 2 for vehicles.
+        run_group: (R,) group of each run, or -1.
+        joined: (G,) which groups were put together from several pieces.
+        valley: (3,) by kind, the least depth of a valley as a share of the lower body beside it.
+        slim: (3,) by kind, the least width of a part as a share of its height.
+        max_cuts: No more than this in all.
 
     Returns:
         (G + 1,) where each group's cuts begin, and the columns of the cuts, ascending within a group.
     """
     groups = len(joined)
-    run_offsets = np.zeros(groups + 1, np.int32)
-    for run in range(len(run_group)):
-        if run_group[run] >= 0:
-            run_offsets[run_group[run] + 1] += 1
-    for group in range(groups):
-        run_offsets[group + 1] += run_offsets[group]
-    order = np.empty(run_offsets[groups], np.int32)
-    filled = run_offsets[:-1].copy()
-    for run in range(len(run_group)):
-        if run_group[run] >= 0:
-            order[filled[run_group[run]]] = run
-            filled[run_group[run]] += 1
+    run_offsets, order = _sort_by_group(run_group, groups)
     first_cut = np.zeros(groups + 1, np.int32)
-    cuts = np.empty(groups * 2 + width * 2, np.int32)
+    cuts = np.empty(max_cuts, np.int32)
     count = 0
     for group in range(groups):
-        runs = order[run_offsets[group] : run_offsets[group + 1]]
         if not joined[group]:
-            people = kind[class_id[runs[0]]] == 1
-            x1, profile = _skyline(row, start, stop, runs)
-            count += _cut(
-                profile, limits[0] if people else limits[1], limits[2] if people else limits[3], min_area, x1,
-                cuts[count:],
-            )  # fmt: skip
+            runs = order[run_offsets[group] : run_offsets[group + 1]]
+            x1, skyline = _skyline(row, start, stop, runs)
+            which = kind[class_id[runs[0]]]
+            end = _cut(skyline, valley[which], slim[which], cuts, count)
+            cuts[count:end] += x1
+            count = end
         first_cut[group + 1] = count
     return first_cut, cuts[:count]
+
+
+@kernel()
+def _sort_by_group(run_group: Ints, groups: int) -> tuple[Ints, Ints]:
+    """(G + 1,) where each group's runs begin, and the runs themselves, in order within each group."""
+    offsets = np.zeros(groups + 1, np.int32)
+    for group in run_group:
+        if group >= 0:
+            offsets[group + 1] += 1
+    offsets = np.cumsum(offsets).astype(np.int32)
+    order = np.empty(offsets[groups], np.int32)
+    filled = offsets.copy()
+    for run in range(len(run_group)):
+        group = run_group[run]
+        if group >= 0:
+            order[filled[group]] = run
+            filled[group] += 1
+    return offsets, order
 
 
 @kernel()
@@ -179,53 +197,53 @@ def _skyline(row: Ints, start: Ints, stop: Ints, runs: Ints) -> tuple[int, Ints]
 
 
 @kernel()
-def _cut(profile: Ints, valley: float, slim: float, min_area: float, x1: int, cuts: Ints) -> int:
-    """Cut a silhouette at its deepest valley, then its parts at theirs, until no valley is deep enough.
+def _cut(skyline: Ints, valley: float, slim: float, cuts: Ints, count: int) -> int:
+    """Cut a skyline at its deepest valley, then its parts at theirs, until no valley is deep enough.
 
-    Depth is measured against the lower of the two bodies beside the valley. Returns the number of cuts.
+    Appends the columns of the cuts, ascending, to the first `count` of `cuts`; returns how many there are then.
     """
-    width = len(profile)
-    count = 0
-    begin, end = 0, width
+    width = len(skyline)
     right_peak = np.empty(width + 1, np.int32)
-    right_area = np.empty(width + 1, np.int64)
-    while begin < width:
-        right_peak[end], right_area[end] = 0, 0
-        for x in range(end - 1, begin - 1, -1):
-            right_peak[x] = max(right_peak[x + 1], profile[x])
-            right_area[x] = right_area[x + 1] + profile[x]
-        best, best_depth = -1, valley
-        left_peak = 0
-        left_area = 0
-        for x in range(begin, end):
-            lower = min(left_peak, right_peak[x + 1])
-            if (
-                lower > 0
-                and x - begin >= slim * left_peak
-                and end - x >= slim * right_peak[x + 1]
-                and left_area >= min_area
-                and right_area[x] >= min_area
-            ):
-                depth = (lower - profile[x]) / lower
-                if depth > best_depth and lower - profile[x] >= 2:
-                    best, best_depth = x, depth
-            left_peak = max(left_peak, profile[x])
-            left_area += profile[x]
-        if best >= 0 and count < len(cuts):
-            position = count
-            while position > 0 and cuts[position - 1] > x1 + best:
-                cuts[position] = cuts[position - 1]
-                position -= 1
-            cuts[position] = x1 + best
-            count += 1
-            end = best
+    ends = np.empty(width + 1, np.int32)  # the parts still to be looked at end here, nearest last
+    ends[0] = width
+    waiting = 1
+    begin = 0
+    while waiting > 0:
+        end = ends[waiting - 1]
+        bottom = _deepest_valley(skyline, begin, end, valley, slim, right_peak)
+        if bottom >= 0 and count + waiting <= len(cuts):
+            ends[waiting] = bottom
+            waiting += 1
         else:
+            waiting -= 1
             begin = end
-            end = width
-            for i in range(count - 1, -1, -1):
-                if cuts[i] - x1 > begin:
-                    end = cuts[i] - x1
+            if waiting > 0:
+                cuts[count] = end
+                count += 1
     return count
+
+
+@kernel()
+def _deepest_valley(skyline: Ints, begin: int, end: int, valley: float, slim: float, right_peak: Ints) -> int:
+    """The column between `begin` and `end` with the deepest valley between two bodies, or -1 if none is deep enough.
+
+    Depth is measured from the lower of the two peaks beside it; a valley of a single pixel is the edge's jitter.
+    """
+    right_peak[end] = 0
+    for x in range(end - 1, begin - 1, -1):
+        right_peak[x] = max(right_peak[x + 1], skyline[x])
+    best = -1
+    best_depth = valley
+    left_peak = 0
+    for x in range(begin, end):
+        right = right_peak[x + 1]
+        lower = min(left_peak, right)
+        drop = lower - skyline[x]
+        if drop >= 2 and x - begin >= slim * left_peak and end - x >= slim * right and drop > best_depth * lower:
+            best = x
+            best_depth = drop / lower
+        left_peak = max(left_peak, skyline[x])
+    return best
 
 
 @kernel()

@@ -28,7 +28,7 @@ __all__ = ["InstanceRules", "find_road_users"]
 PEOPLE = ("person", "rider")
 VEHICLES = ("car", "truck", "bus", "train", "motorcycle", "bicycle")
 OCCLUDERS = ("pole", "traffic sign", "traffic light")
-MAX_PIECES = 512
+MAX_PIECES = 256
 """Largest pieces of road users that are looked at; only noise has more."""
 
 
@@ -51,10 +51,10 @@ class InstanceRules:
     min_area: float = 0.0001
     pole_width: float = 0.015
     gap: float = 0.004
-    valley_people: float = 0.35
-    valley_vehicles: float = 0.2
-    slim_people: float = 0.2
-    slim_vehicles: float = 0.6
+    valley_people: float = 0.08
+    valley_vehicles: float = 0.08
+    slim_people: float = 0.13
+    slim_vehicles: float = 0.9
     bonnet_width: float = 0.5
     bonnet_height: float = 0.3
 
@@ -103,8 +103,18 @@ def find_road_users(
     )
     joined = np.bincount(group[group >= 0], minlength=groups) > 1
     run_group = group[component]
-    limits = np.array([rules.valley_people, rules.valley_vehicles, rules.slim_people, rules.slim_vehicles], np.float32)
-    first_cut, cuts = cut_groups(run_group, row, start, stop, class_id, kind, joined, limits, width, min_area)
+    first_cut, cuts = cut_groups(
+        row,
+        start,
+        stop,
+        class_id,
+        kind,
+        run_group,
+        joined,
+        np.array([0, rules.valley_people, rules.valley_vehicles], np.float32),
+        np.array([0, rules.slim_people, rules.slim_vehicles], np.float32),
+        2 * MAX_PIECES,
+    )
     instance_box, instance_area, instance_class = measure_instances(
         row, start, stop, class_id, run_group, first_cut, cuts
     )

@@ -43,6 +43,8 @@ class WindowSink:
         """
         self.name = name
         self._open = False
+        # The wheel's Qt brings no fonts and complains about that at length; a picture needs none.
+        os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
         _require_display(name)
 
     def write(self, scene: Scene, picture: BgrImage | None) -> None:  # noqa: ARG002

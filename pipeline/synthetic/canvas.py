@@ -10,7 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Canvas", "Light", "Textures", "View"]
+__all__ = ["EMPTY_M", "Canvas", "Light", "Textures", "View"]
+
+EMPTY_M = 1e6
+"""Depth of a pixel where nothing stands: finite, because kernels with fast arithmetic must not compare infinities."""
 
 
 class Canvas(NamedTuple):
@@ -20,7 +23,7 @@ class Canvas(NamedTuple):
         image: (H, W, 3) uint8 BGR.
         class_ids: (H, W) uint8 Cityscapes trainIds.
         instance_ids: (H, W) uint16; 0 where no road user is.
-        depth_m: (H, W) float32 along the optical axis; infinite where nothing was drawn yet, and in the sky.
+        depth_m: (H, W) float32 along the optical axis; `EMPTY_M` where nothing was drawn yet, and in the sky.
     """
 
     image: NDArray[np.uint8]

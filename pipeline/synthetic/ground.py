@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
-from pipeline.synthetic.canvas import Canvas, Light, Textures, View
+from pipeline.synthetic.canvas import EMPTY_M, Canvas, Light, Textures, View
 from pipeline.synthetic.raster import put
 
 __all__ = ["RoadTables", "draw_ground_and_sky"]
@@ -257,7 +257,7 @@ def shade_sky(
 
 @kernel(fastmath=True)
 def draw_ground_and_sky(canvas: Canvas, view: View, light: Light, road: RoadTables, textures: Textures) -> None:
-    """Fill every pixel whose depth is still infinite, and give it its class and depth."""
+    """Fill every pixel whose depth is still `EMPTY_M`, and give it its class and depth."""
     height, width = canvas.depth_m.shape
     r = view.rotation
     edge = road.half_width
@@ -268,7 +268,7 @@ def draw_ground_and_sky(canvas: Canvas, view: View, light: Light, road: RoadTabl
         level = grain_level(60.0 * math.sqrt(typical / view.fx * typical * typical / (view.fy * view.z)))
         coarse = grain_level(5.0 * typical * typical / (view.fy * view.z))
         for x in range(width):
-            if canvas.depth_m[y, x] != np.inf:
+            if canvas.depth_m[y, x] < EMPTY_M:
                 continue
             u = (x + 0.5 - view.cx) / view.fx
             dx = r[0, 0] * u + r[1, 0] * v + r[2, 0]

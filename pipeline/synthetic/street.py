@@ -87,7 +87,7 @@ class _Builder:
     objects: list[FloatArray]
 
     def wall(self, ground: list[tuple[float, float]], low: float, high: float, style: dict[int, float]) -> None:
-        """Add an upright wall between two points (x, offset), right-hand one first as seen from outside."""
+        """Add an upright wall between two points (x, offset), left one first as seen from outside."""
         (x0, t0), (x1, t1) = ground
         y0, y1 = float(self.course.place(x0, t0)), float(self.course.place(x1, t1))
         self.plane([(x0, y0, low), (x1, y1, low), (x1, y1, high), (x0, y0, high)], style)
@@ -237,11 +237,11 @@ def _house(builder: _Builder, side: int, edge: float, x0: float, x1: float, stor
         24: shop[0], 25: shop[1], 26: shop[2],
         27: float(generator.integers(1 << 20)), 29: float(generator.choice((0.0, 0.16, 0.22))),
     }  # fmt: skip
-    front = [(x1, edge), (x0, edge)] if side > 0 else [(x0, edge), (x1, edge)]
+    front = [(x0, edge), (x1, edge)] if side > 0 else [(x1, edge), (x0, edge)]
     builder.wall(front, base, high, style)
     back = edge + side * 9.0
     gable = {12: PLAIN, 13: brick[0] * 0.9, 14: brick[1] * 0.9, 15: brick[2] * 0.9}
-    builder.wall([(x0, edge), (x0, back)] if side > 0 else [(x0, back), (x0, edge)], base, high, gable)
+    builder.wall([(x0, back), (x0, edge)] if side > 0 else [(x0, edge), (x0, back)], base, high, gable)
     if generator.random() < 0.7:
         rise, tile = generator.uniform(1.6, 3.2), np.array([62.0, 66.0, 82.0]) * generator.uniform(0.8, 1.4)
         course = builder.course
@@ -249,7 +249,7 @@ def _house(builder: _Builder, side: int, edge: float, x0: float, x1: float, stor
         upper = [(x, float(course.place(x, edge + side * 4.0)), high + rise) for x, _ in front[::-1]]
         builder.plane(lower + upper, {12: ROOF, 13: tile[0], 14: tile[1], 15: tile[2]})
         ridge = [(x0, float(course.place(x0, t)), h) for t, h in ((edge, high), (edge + side * 8.0, high), (edge + side * 4.0, high + rise))]
-        triangle = [*ridge, ridge[2]] if side > 0 else [ridge[1], ridge[0], ridge[2], ridge[2]]
+        triangle = [ridge[1], ridge[0], ridge[2], ridge[2]] if side > 0 else [*ridge, ridge[2]]
         builder.plane(triangle, gable)
     return high
 
@@ -259,7 +259,7 @@ def _garden(builder: _Builder, side: int, edge: float, x0: float) -> float:
     generator, base = builder.generator, builder.road.kerb
     x1 = x0 + generator.uniform(8.0, 26.0)
     kind = generator.random()
-    front = [(x1, edge), (x0, edge)] if side > 0 else [(x0, edge), (x1, edge)]
+    front = [(x0, edge), (x1, edge)] if side > 0 else [(x1, edge), (x0, edge)]
     if kind < 0.4:
         green = np.array(_LEAVES[generator.integers(len(_LEAVES))]) * 0.8
         style = {12: HEDGE, 13: green[0], 14: green[1], 15: green[2], 28: 8}

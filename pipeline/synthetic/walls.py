@@ -119,6 +119,7 @@ def draw_wall(canvas: Canvas, view: View, light: Light, road: RoadTables, textur
     eu /= math.sqrt(np.sum(eu * eu))
     ev /= math.sqrt(np.sum(ev * ev))
     n = np.array([eu[1] * ev[2] - eu[2] * ev[1], eu[2] * ev[0] - eu[0] * ev[2], eu[0] * ev[1] - eu[1] * ev[0]])
+    n /= math.sqrt(np.sum(n * n))
     d = n[0] * corners[0, 0] + n[1] * corners[0, 1] + n[2] * corners[0, 2]
     if d > -1e-3:
         return
@@ -129,9 +130,13 @@ def draw_wall(canvas: Canvas, view: View, light: Light, road: RoadTables, textur
     first, last = row_range(pixels, left, height)
     u0, v0 = np.sum(corners[0] * eu), np.sum(corners[0] * ev)
     r = view.rotation
-    nx, ny, nz = (n[0] * r[0, k] + n[1] * r[1, k] + n[2] * r[2, k] for k in range(3))
-    facing = max(nx * light.sun_x + ny * light.sun_y + nz * light.sun_z, 0.0) * light.sun
-    sky_lit = light.ambient * (0.82 + 0.18 * nz - 0.06 * (1.0 if ny > 0.3 else 0.0))
+    up = (
+        n[0] * r[0, 0] + n[1] * r[1, 0] + n[2] * r[2, 0],
+        n[0] * r[0, 1] + n[1] * r[1, 1] + n[2] * r[2, 1],
+        n[0] * r[0, 2] + n[1] * r[1, 2] + n[2] * r[2, 2],
+    )
+    facing = max(up[0] * light.sun_x + up[1] * light.sun_y + up[2] * light.sun_z, 0.0) * light.sun
+    sky_lit = light.ambient * (0.82 + 0.18 * up[2] - 0.06 * (1.0 if up[1] > 0.3 else 0.0))
     kind, class_id, seed = int(wall[12]), int(wall[28]), int(wall[27])
     low = min(wall[2], wall[5])
     step, ustep, vstep = n[0] / view.fx / d, eu[0] / view.fx, ev[0] / view.fx

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from engines.artifact import ModelArtifact, find_model, load_artifact
 from engines.classes import CITYSCAPES, VOID_ID, SegmentationClass
 from engines.errors import ModelError
 from engines.sidecar import Sidecar, SidecarClass, SidecarInput, load_sidecar, save_sidecar
+
+ORT_VERSION = tuple(int(part) for part in version("onnxruntime").split(".")[:2])
 
 
 def refusal(path: Path) -> str:
@@ -185,6 +188,7 @@ class TestDamagedFiles:
         (path.parent / "weights.bin").unlink()
         assert "weights.bin" in refusal(path)
 
+    @pytest.mark.skipif(ORT_VERSION < (1, 24), reason="ONNX Runtime confines external weights from version 1.24 on")
     def test_weights_outside_the_models_folder_are_not_read(self, tiny, tmp_path):
         path = tiny.write()
         onnx.save(onnx.load(path), path, save_as_external_data=True, size_threshold=0, location="weights.bin")
@@ -194,7 +198,8 @@ class TestDamagedFiles:
         stolen = onnx.load(inner / "tiny.onnx", load_external_data=False)
         for tensor in stolen.graph.initializer:
             for entry in tensor.external_data:
-                entry.value = "../weights.bin" if entry.key == "location" else entry.value
+                if entry.key == "location":
+                    entry.value = "../weights.bin"
         (inner / "tiny.onnx").write_bytes(stolen.SerializeToString())
         refusal(inner / "tiny.onnx")
 

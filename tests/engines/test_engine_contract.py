@@ -126,6 +126,15 @@ class TestSpec:
             assert engine.description.endswith("fp32, 1 thread")
 
 
+def test_nothing_is_printed(open_tiny, tiny, random_images, capfd):
+    with open_tiny() as engine:
+        engine.infer(random_images((1, 3, 64, 96)))
+    tiny.write("damaged.onnx").write_bytes(b"damaged")
+    with pytest.raises(ModelError):
+        load_artifact(tiny.folder / "damaged.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         "tensor",

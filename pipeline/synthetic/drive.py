@@ -1,0 +1,288 @@
+"""`SyntheticDrive`: a rendered recording of a street, with exact truth for every pixel and every road user."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.synthetic.camera import SyntheticCamera
+from pipeline.synthetic.canvas import EMPTY_M, Canvas, View
+from pipeline.synthetic.finish import develop
+from pipeline.synthetic.ground import draw_ground_and_sky
+from pipeline.synthetic.light import draw_light
+from pipeline.synthetic.objects import CAR, PERSON, draw_objects, measure_instances, nearest_contact
+from pipeline.synthetic.street import build_street
+from pipeline.synthetic.textures import sensor_noise, textures
+from pipeline.synthetic.traffic import Motion, build_traffic
+from pipeline.synthetic.walls import draw_walls
+
+__all__ = ["SyntheticDrive", "SyntheticFrame", "SyntheticRoadUser"]
+
+FloatArray = NDArray[np.float64]
+
+_VIEW_M = 190.0
+"""How far walls and furniture are drawn."""
+
+_USERS_M = 120.0
+"""How far road users are drawn and reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticRoadUser:
+    """The truth about one road user of one frame. Positions and velocities are in the road frame of `camera`.
+
+    Attributes:
+        id: The same through the whole drive; the value of its pixels in `SyntheticFrame.instance_ids`.
+        class_name: ``"person"``, ``"rider"`` or ``"car"``.
+        position_m: (x forward, y left, z up) of the middle of its footprint on the ground.
+        foot_m: The point where it touches the ground lowest in the picture: heel or toe, or where a tyre stands.
+        velocity_mps: (x, y) over the ground, along the axes of the road frame: its own motion, not relative to the vehicle.
+        distance_m: Ground distance from the point under the camera to `foot_m`.
+        heading_rad: Where it faces, anticlockwise from the vehicle's heading.
+        size_m: (length, width, height).
+        box_xyxy: Half-open box of its visible pixels.
+        visible_px: Number of them.
+    """
+
+    id: int
+    class_name: str
+    position_m: tuple[float, float, float]
+    foot_m: tuple[float, float, float]
+    velocity_mps: tuple[float, float]
+    distance_m: float
+    heading_rad: float
+    size_m: tuple[float, float, float]
+    box_xyxy: tuple[int, int, int, int]
+    visible_px: int
+
+
+@dataclass(frozen=True)
+class SyntheticFrame:
+    """One rendered picture and its truth.
+
+    Attributes:
+        index: Position in the drive.
+        time_s: Time since its beginning.
+        image: (H, W, 3) uint8 BGR.
+        class_ids: (H, W) uint8 Cityscapes trainIds.
+        instance_ids: (H, W) uint16: 0, or the id of the road user.
+        depth_m: (H, W) float32 along the optical axis; infinite in the sky.
+        road_users: Those with visible pixels, nearest first.
+        camera: Where the picture was taken from.
+    """
+
+    index: int
+    time_s: float
+    image: NDArray[np.uint8] = field(repr=False)
+    class_ids: NDArray[np.uint8] = field(repr=False)
+    instance_ids: NDArray[np.uint16] = field(repr=False)
+    depth_m: NDArray[np.float32] = field(repr=False)
+    road_users: tuple[SyntheticRoadUser, ...]
+    camera: SyntheticCamera
+
+
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    """How the camera sits on the vehicle and how the vehicle's suspension moves it."""
+
+    focal_ratio: float
+    height_m: float
+    pitch_rad: float
+    roll_rad: float
+    bounce: FloatArray
+
+
+class SyntheticDrive:
+    """A street seen from a moving vehicle. The same seed and size give the same bytes; frames need no order.
+
+    Args:
+        seed: Chooses street, light, traffic and camera.
+        frame_count: Number of frames.
+        size_hw: (H, W) in pixels.
+        frame_rate_hz: Frames per second.
+    """
+
+    def __init__(
+        self,
+        seed: int = 1,
+        frame_count: int = 300,
+        size_hw: tuple[int, int] = (360, 640),
+        frame_rate_hz: float = 30.0,
+    ) -> None:
+        self.seed = seed
+        self.frame_count = frame_count
+        self.size_hw = size_hw
+        self.frame_rate_hz = frame_rate_hz
+        generator = np.random.default_rng(np.random.SeedSequence([seed, 0]))
+        self._light = draw_light(generator)
+        duration_s = frame_count / frame_rate_hz
+        speed = generator.uniform(5.5, 11.0)
+        self._street = build_street(seed, speed * duration_s * 1.1 + 40.0 + _VIEW_M)
+        self._motion = _motion(generator, speed, self._street.lane_m * self._street.traffic_side)
+        self._traffic = build_traffic(seed, self._street, self._motion, duration_s)
+        self._mount = _mount(generator)
+        self._noise = sensor_noise(round(generator.uniform(1.0, 1.8) + 1.2 * self._light.lamps, 1))
+        self._softness = int(generator.integers(4, 9))
+        self._canvas = _canvas(size_hw)
+
+    def __len__(self) -> int:
+        return self.frame_count
+
+    def camera(self, index: int) -> SyntheticCamera:
+        """The camera at a frame."""
+        height, width = self.size_hw
+        time_s = index / self.frame_rate_hz
+        x, y = self._vehicle(time_s)
+        step = 1e-3
+        x0, y0 = self._vehicle(time_s - step)
+        x1, y1 = self._vehicle(time_s + step)
+        mount = self._mount
+        bounce = mount.bounce[:, 0] * np.sin(mount.bounce[:, 1] * time_s + mount.bounce[:, 2])
+        focal = mount.focal_ratio * width
+        return SyntheticCamera(
+            fx=focal,
+            fy=focal,
+            cx=width / 2,
+            cy=height / 2,
+            height_m=mount.height_m + float(bounce[0]),
+            pitch_rad=mount.pitch_rad + float(bounce[1] + bounce[2]),
+            roll_rad=mount.roll_rad + float(bounce[3]),
+            yaw_rad=0.0,
+            world_x_m=x,
+            world_y_m=y,
+            world_heading_rad=math.atan2(y1 - y0, x1 - x0),
+            speed_mps=math.hypot(x1 - x0, y1 - y0) / (2 * step),
+        )
+
+    def render(self, index: int) -> SyntheticFrame:
+        """Render one frame into fresh arrays.
+
+        Raises:
+            IndexError: There is no such frame.
+        """
+        if not 0 <= index < self.frame_count:
+            raise IndexError(f"frame {index} of a drive with {self.frame_count} frames")
+        time_s = index / self.frame_rate_hz
+        camera = self.camera(index)
+        view = _view(camera)
+        height, width = self.size_hw
+        canvas = Canvas(
+            self._canvas.image,
+            np.empty((height, width), np.uint8),
+            np.empty((height, width), np.uint16),
+            np.empty((height, width), np.float32),
+        )
+        canvas.depth_m.fill(EMPTY_M)
+        users = self._users_near(camera, time_s)
+        self._paint(canvas, view, users)
+        image = np.empty((height, width, 3), np.uint8)
+        flat = (height, width * 3)
+        develop(canvas.image.reshape(flat), self._noise, self.seed * 100_003 + index, self._softness, image.reshape(flat))
+        road_users = self._truth(canvas, view, camera, users, time_s)
+        canvas.depth_m[canvas.depth_m >= EMPTY_M] = np.inf
+        return SyntheticFrame(
+            index, time_s, image, canvas.class_ids, canvas.instance_ids, canvas.depth_m, road_users, camera
+        )
+
+    def _vehicle(self, time_s: float) -> tuple[float, float]:
+        x = float(self._motion.along(time_s))
+        return x, float(self._street.course.place(x, self._motion.offset(time_s)))
+
+    def _users_near(self, camera: SyntheticCamera, time_s: float) -> FloatArray:
+        rows = self._traffic.rows(self._street, self._motion, time_s)
+        ahead = rows[:, 1] - camera.world_x_m
+        return rows[(ahead > -6.0) & (ahead < _USERS_M)]
+
+    def _paint(self, canvas: Canvas, view: View, users: FloatArray) -> None:
+        street, light, patterns = self._street, self._light, textures()
+        first = int(np.searchsorted(street.wall_starts, view.x - 28.0))
+        last = int(np.searchsorted(street.wall_starts, view.x + _VIEW_M))
+        draw_walls(canvas, view, light, street.road, patterns, street.walls, first, last)
+        draw_ground_and_sky(canvas, view, light, street.road, patterns)
+        objects = street.objects
+        near = objects[np.searchsorted(objects[:, 1], view.x - 4.0) : np.searchsorted(objects[:, 1], view.x + _VIEW_M)]
+        draw_objects(canvas, view, light, street.road, patterns, np.concatenate((near, users)), _VIEW_M)
+
+    def _truth(
+        self, canvas: Canvas, view: View, camera: SyntheticCamera, users: FloatArray, time_s: float
+    ) -> tuple[SyntheticRoadUser, ...]:
+        if len(users) == 0:
+            return ()
+        ids = users[:, 15].astype(np.int32)
+        slots = np.full(int(ids.max()) + 1, -1, np.int32)
+        slots[ids] = np.arange(len(ids))
+        table = np.empty((len(ids), 5), np.int32)
+        measure_instances(canvas.instance_ids, slots, table)
+        step = 1e-3
+        before = self._traffic.rows(self._street, self._motion, time_s - step)[ids - 1]
+        after = self._traffic.rows(self._street, self._motion, time_s + step)[ids - 1]
+        velocities = (after[:, 1:4] - before[:, 1:4]) / (2 * step)
+        cosine, sine = math.cos(camera.world_heading_rad), math.sin(camera.world_heading_rad)
+        seen = []
+        foot = np.empty(3)
+        for i in np.flatnonzero(table[:, 4]):
+            row = users[i]
+            nearest_contact(view, row, foot)
+            position = camera.road_from_world(row[None, 1:4])[0]
+            foot_road = camera.road_from_world(foot[None])[0]
+            vx, vy = float(velocities[i, 0]), float(velocities[i, 1])
+            seen.append(
+                SyntheticRoadUser(
+                    id=int(ids[i]),
+                    class_name="car" if row[0] == CAR else "person" if row[0] == PERSON else "rider",
+                    position_m=(float(position[0]), float(position[1]), float(position[2])),
+                    foot_m=(float(foot_road[0]), float(foot_road[1]), float(foot_road[2])),
+                    velocity_mps=(cosine * vx + sine * vy, cosine * vy - sine * vx),
+                    distance_m=math.hypot(foot_road[0], foot_road[1]),
+                    heading_rad=math.remainder(float(row[4]) - camera.world_heading_rad, 2 * math.pi),
+                    size_m=tuple(self._traffic.sizes[ids[i] - 1].tolist()),
+                    box_xyxy=tuple(table[i, :4].tolist()),
+                    visible_px=int(table[i, 4]),
+                )
+            )
+        return tuple(sorted(seen, key=lambda user: user.distance_m))
+
+
+def _canvas(size_hw: tuple[int, int]) -> Canvas:
+    return Canvas(
+        np.zeros((*size_hw, 3), np.uint8),
+        np.zeros(size_hw, np.uint8),
+        np.zeros(size_hw, np.uint16),
+        np.zeros(size_hw, np.float32),
+    )
+
+
+def _view(camera: SyntheticCamera) -> View:
+    return View(
+        rotation=np.ascontiguousarray(camera.camera_from_world_rotation),
+        x=camera.world_x_m,
+        y=camera.world_y_m,
+        z=camera.height_m,
+        fx=camera.fx,
+        fy=camera.fy,
+        cx=camera.cx,
+        cy=camera.cy,
+    )
+
+
+def _motion(generator: np.random.Generator, speed: float, lane_m: float) -> Motion:
+    surge = (speed * generator.uniform(0.05, 0.2), generator.uniform(0.25, 0.6), generator.uniform(0, 6.3))
+    weave = np.array([[generator.uniform(0.08, 0.25), 0.45, 0.0], [generator.uniform(0.02, 0.08), 1.1, 0.0]])
+    weave[:, 2] = generator.uniform(0, 6.3, 2)
+    return Motion(speed, surge, weave, lane_m)
+
+
+def _mount(generator: np.random.Generator) -> _Mount:
+    bounce = np.array([[0.008, 6.3, 0.0], [0.0016, 6.3, 0.0], [0.0009, 14.0, 0.0], [0.003, 0.9, 0.0]])
+    bounce[:, 2] = generator.uniform(0, 6.3, 4)
+    field_rad = math.radians(generator.uniform(52, 74))
+    return _Mount(
+        focal_ratio=0.5 / math.tan(0.5 * field_rad),
+        height_m=generator.uniform(1.2, 1.65),
+        pitch_rad=generator.uniform(0.0, 0.07),
+        roll_rad=generator.normal(0.0, 0.006),
+        bounce=bounce,
+    )
