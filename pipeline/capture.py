@@ -49,21 +49,25 @@ class Capture:
         """(H, W) of the source's frames, as far as it knows before the first."""
         return self._source.info.size_hw
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, ready: threading.Event, stop: threading.Event) -> None:
         """Read until the source ends, `stop` is set or nobody listens any more.
+
+        Args:
+            ready: Set once frames can be taken; the paced clock starts then, not while the engine still opens.
+            stop: Set when no more frames are wanted.
 
         Raises:
             SourceError: The source failed, or holds nothing between `start_s` and `end_s`.
         """
         try:
-            self._read(stop)
+            self._read(ready, stop)
         finally:
             self.frames.close()
             self._source.close()
 
-    def _read(self, stop: threading.Event) -> None:
+    def _read(self, ready: threading.Event, stop: threading.Event) -> None:
         frames = self._source.frames()
-        first_at_s: float | None = None
+        pacer = _Pacer(ready, stop) if self._pace else None
         while not stop.is_set():
             began_s = time.perf_counter()
             frame = next(frames, None)
@@ -72,9 +76,8 @@ class Capture:
             if frame.source_time_s < self._start_s:
                 continue
             self._timings.add("decode", (time.perf_counter() - began_s) * 1e3)
-            if self._pace:
-                first_at_s = time.monotonic() - frame.source_time_s if first_at_s is None else first_at_s
-                stop.wait(max(0.0, first_at_s + frame.source_time_s - time.monotonic()))
+            if pacer is not None:
+                pacer.wait_until(frame.source_time_s)
             self.frames.put(dataclasses.replace(frame, index=self.frame_count))
             self.frame_count += 1
         if self.frame_count == 0 and not stop.is_set():
@@ -88,3 +91,18 @@ class Capture:
     def close(self) -> None:
         """Close the source, if its thread never started or did not get that far. May be called more than once."""
         self._source.close()
+
+
+class _Pacer:
+    """Lets time pass as it did when the recording was made."""
+
+    def __init__(self, ready: threading.Event, stop: threading.Event) -> None:
+        self._ready, self._stop = ready, stop
+        self._offset_s: float | None = None
+
+    def wait_until(self, source_time_s: float) -> None:
+        """Return at that time of the recording, counted from the first call, or when the run is stopped."""
+        while self._offset_s is None and not self._stop.is_set():
+            if self._ready.wait(0.1):
+                self._offset_s = time.monotonic() - source_time_s
+        self._stop.wait(max(0.0, (self._offset_s or 0.0) + source_time_s - time.monotonic()))

@@ -25,7 +25,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         engine: Which inference library; ``"auto"`` takes the fastest that opens.
         precision: Arithmetic of the engine; ``"auto"`` takes BF16 where the processor has it, else FP32.
         size: Network input ``[height, width]`` in pixels; empty fits it to the recording.
-        threads: Engine threads; 0 takes one per processor core that this process may use.
+        threads: Engine threads; 0 takes one for each physical core that this process may use.
         start: Seconds into the recording to start at.
         end: Seconds into the recording to end at; None for its end.
         pace: Play at the recording's own speed instead of as fast as possible.

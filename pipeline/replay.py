@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", choices=["auto", "openvino", "onnxruntime"], help="inference library")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], help="arithmetic of the engine")
     parser.add_argument("--size", type=_size, metavar="HxW", help="network input (default: fits the recording)")
-    parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: all cores)")
+    parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each physical core)")
     parser.add_argument("--start", type=float, metavar="S", help="seconds into the recording to start at")
     parser.add_argument("--end", type=float, metavar="S", help="seconds into the recording to end at")
     parser.add_argument("--pace", action="store_true", default=None, help="play at the recording's own speed")
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = open_source(args.input, start_s=config.start)
         stack.callback(source.close)
-        sinks = _open_sinks(args.outputs or _default_outputs(), source, stack)
+        sinks = _open_sinks(args.outputs, source, stack) if args.outputs else _window_if_any(console, stack)
         if args.json is not None:
             _refuse_unwritable(args.json)
         console.heading(source.info, artifact, sinks)
@@ -114,8 +114,17 @@ def _open_sinks(outputs: Sequence[str], source: Source, stack: ExitStack) -> lis
     return sinks
 
 
-def _default_outputs() -> list[str]:
-    return ["display://"] if display_available() else []
+def _window_if_any(console: Console, stack: ExitStack) -> list[Sink]:
+    """Without an output: a window where there is a display, else nothing but the figures."""
+    if not display_available():
+        return []
+    try:
+        window = open_sink("display://")
+    except SinkError as error:
+        console.note(str(error))
+        return []
+    stack.callback(window.close)
+    return [window]
 
 
 def _expected(source: Source, config: ReplayConfig) -> int | None:

@@ -162,7 +162,7 @@ class Runner:
     def _threads(self) -> list[StageThread]:
         stages: list[tuple[str, Callable[[], None], Callable[[], None]]] = [
             # A source that fails ends the stream early; what it gave before is still worth finishing.
-            ("capture", lambda: self._capture.run(self._stop), lambda: None),
+            ("capture", lambda: self._capture.run(self._ready, self._stop), lambda: None),
             ("perception", self._perceive, self._stop.set),
             ("publishing", self._publish, self._stop.set),
         ]

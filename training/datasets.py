@@ -15,9 +15,13 @@ from engines.errors import ClearwayError
 from training import labels
 from training.augment import augment_sample, paste_objects
 
-__all__ = ["DataError", "LabelledFrames", "SampleStream", "data_root", "load_frames"]
+__all__ = ["VALIDATION_ONLY", "DataError", "LabelledFrames", "SampleStream", "data_root", "load_frames", "load_mix"]
+
+VALIDATION_ONLY = frozenset({"camvid/dusk"})
+"""Frames of the official test split: to look at, never to learn from. `load_mix` refuses them."""
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_FRAMES_A_DRIVE = 4
 _TRAIN_SEED_BASE = 1000
 """Drives with lower seeds are kept for tests and evaluation."""
 
@@ -67,6 +71,25 @@ def load_frames(name: str, root: Path) -> LabelledFrames:
     return _LOADERS[kind](name, root)
 
 
+def load_mix(entries: list[str], root: Path) -> list[tuple[LabelledFrames, int]]:
+    """Data sets to train on, each with its share: ``["camvid/train=11", "idd_lite=3"]``; a share left out is 1.
+
+    Raises:
+        DataError: As `load_frames`; or the share is no whole number, or the frames are kept for validation.
+    """
+    mix = []
+    for entry in entries:
+        name, _, share = entry.partition("=")
+        if share and not share.isdecimal():
+            raise DataError(f"data set {entry}: the share must be a whole number, as in camvid/train=6")
+        if name.rstrip("/") in VALIDATION_ONLY or (
+            name.startswith("rendered") and _numbers(name)[1] < _TRAIN_SEED_BASE
+        ):
+            raise DataError(f"data set {name} is kept for validation; train on others")
+        mix.append((load_frames(name, root), int(share or 1)))
+    return mix
+
+
 def _load_camvid(name: str, root: Path) -> LabelledFrames:
     folder = root / name
     pairs = [
@@ -96,7 +119,9 @@ def _read_pairs(name: str, folder: Path, pairs: list[tuple[Path, Path]], sets: d
     label_images = [_read(path, cv2.IMREAD_GRAYSCALE) for _, path in pairs]
     for (path, _), image, label in zip(pairs, images, label_images, strict=True):
         if image.shape[:2] != label.shape:
-            raise DataError(f"{path}: the image is {image.shape[:2]}, its label {label.shape}; they must be of one size")
+            raise DataError(
+                f"{path}: the image is {image.shape[:2]}, its label {label.shape}; they must be of one size"
+            )
     return LabelledFrames(name, images, label_images, labels.label_table(sets))
 
 
@@ -107,19 +132,29 @@ def _read(path: Path, flags: int) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def _render_frames(name: str, root: Path) -> LabelledFrames:
-    """``rendered:COUNT:FIRST_SEED``: six frames of each drive, from ``FIRST_SEED`` (1000) on."""
+def _render_frames(name: str, root: Path) -> LabelledFrames:  # noqa: ARG001 — one signature for all loaders
+    """``rendered[:COUNT[:FIRST_SEED]]``: `_FRAMES_A_DRIVE` frames, evenly spaced, of each of enough drives."""
     from pipeline.synthetic import SyntheticDrive
 
-    _, count, first_seed = (*name.split(":"), "384", str(_TRAIN_SEED_BASE))[:3] if ":" in name else (name, "384", "1000")
-    images, label_images = [], []
-    for index in range(0, int(count), 6):
-        drive = SyntheticDrive(seed=int(first_seed) + index // 6, frame_count=300, size_hw=(360, 640))
-        for frame_index in range(0, 300, 50):
-            frame = drive.render(frame_index)
-            images.append(frame.image)
-            label_images.append(frame.class_ids)
-    return LabelledFrames(name, images, label_images, labels.label_table(labels.TRAIN_IDS))
+    count, first_seed = _numbers(name)
+    images: list[NDArray[np.uint8]] = []
+    label_images: list[NDArray[np.uint8]] = []
+    for seed in range(first_seed, first_seed + -(-count // _FRAMES_A_DRIVE)):
+        drive = SyntheticDrive(seed=seed, frame_count=300, size_hw=(360, 640))
+        for index in range(0, 300, 300 // _FRAMES_A_DRIVE):
+            frame = drive.render(index)
+            images.append(np.array(frame.image))
+            label_images.append(np.array(frame.class_ids))
+    return LabelledFrames(name, images[:count], label_images[:count], labels.label_table(labels.TRAIN_IDS))
+
+
+def _numbers(name: str) -> tuple[int, int]:
+    """COUNT and FIRST_SEED of ``rendered[:COUNT[:FIRST_SEED]]``."""
+    given = name.split(":")[1:]
+    if len(given) > 2 or not all(text.isdecimal() for text in given):
+        raise DataError(f"data set {name}: write rendered:COUNT or rendered:COUNT:FIRST_SEED, in whole numbers")
+    count, first_seed = (*map(int, given), *(400, _TRAIN_SEED_BASE)[len(given) :])
+    return count, first_seed
 
 
 _LOADERS: dict[str, Callable[[str, Path], LabelledFrames]] = {
@@ -155,5 +190,7 @@ class SampleStream:
         if frames.pasted.any() and rng.random() < 0.5:
             donor = int(rng.integers(len(frames)))
             flip = bool(rng.random() < 0.5)
-            image, label = paste_objects(image, label, frames.images[donor], frames.label_images[donor], frames.pasted, flip)
+            image, label = paste_objects(
+                image, label, frames.images[donor], frames.label_images[donor], frames.pasted, flip
+            )
         return augment_sample(image, frames.sets[label], self._crop_hw, rng)

@@ -137,7 +137,9 @@ def main(arguments: list[str] | None = None) -> int:
     except ClearwayError as error:
         console.print(str(error), style="red", markup=False)
         return 2
-    console.print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from torch by {difference:.1g} of the largest logit")
+    console.print(
+        f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from torch by {difference:.1g} of the largest logit"
+    )
     return 0
 
 

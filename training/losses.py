@@ -39,13 +39,15 @@ def hard_pixel_mean(nll: Tensor, labelled: Tensor, share: float) -> Tensor:
         labelled: (N, H, W) bool.
         share: In (0, 1].
     """
-    values = nll[labelled]
-    if values.numel() == 0:
-        return nll.sum() * 0
-    return values.topk(max(1, int(values.numel() * share))).values.mean()
+    # A threshold and a masked mean: a third of the time of picking the values out and putting their gradients back.
+    count = max(1, int(labelled.sum() * share))
+    with torch.no_grad():
+        known = torch.where(labelled, nll, -torch.inf).flatten()
+        hard = labelled & (nll >= known.kthvalue(known.numel() - count + 1).values)
+    return (nll * hard).sum() / hard.sum().clamp_min(1)
 
 
-def soft_jaccard_loss(log_probabilities: Tensor, allowed: Tensor) -> Tensor:
+def soft_jaccard_loss(log_probabilities: Tensor, nll: Tensor, allowed: Tensor) -> Tensor:
     """One minus the mean IoU of probabilities with the precisely labelled pixels, over the classes in the batch.
 
     A surrogate of what is measured (Rahman and Wang, "Optimizing Intersection-Over-Union", ISVC 2016): a thin class
@@ -53,15 +55,17 @@ def soft_jaccard_loss(log_probabilities: Tensor, allowed: Tensor) -> Tensor:
 
     Args:
         log_probabilities: (N, C, H, W) float.
+        nll: (N, H, W) float, `partial_label_nll` of the same; where one class is allowed it is that class's.
         allowed: (N, C, H, W) bool.
     """
-    precise = (allowed.sum(1, keepdim=True) == 1).to(log_probabilities.dtype)
-    truth = allowed * precise
-    probabilities = log_probabilities.exp() * precise
-    present = truth.sum((0, 2, 3))
-    inter = (probabilities * truth).sum((0, 2, 3))
-    union = probabilities.sum((0, 2, 3)) + present - inter
-    iou = inter / union.clamp_min(1e-6)
+    class_count = allowed.shape[1]
+    precise = (allowed.sum(1) == 1).to(nll.dtype)
+    truth = allowed.to(torch.uint8).argmax(1).flatten()
+    zeros = nll.new_zeros(class_count)
+    inter = zeros.index_add(0, truth, (nll.neg().exp() * precise).flatten())
+    present = zeros.index_add(0, truth, precise.flatten())
+    claimed = (log_probabilities.exp() * precise.unsqueeze(1)).sum((0, 2, 3))
+    iou = inter / (claimed + present - inter).clamp_min(1e-6)
     seen = (present > 0).to(iou.dtype)
     return 1 - (iou * seen).sum() / seen.sum().clamp_min(1)
 
@@ -82,5 +86,5 @@ def segmentation_loss(logits: Tensor, sets: Tensor, *, hard_share: float = 0.25,
     mean = nll.sum() / labelled.sum().clamp_min(1)
     loss = mean + hard_pixel_mean(nll, labelled, hard_share)
     if jaccard_weight:
-        loss = loss + jaccard_weight * soft_jaccard_loss(log_probabilities, allowed)
+        loss = loss + jaccard_weight * soft_jaccard_loss(log_probabilities, nll, allowed)
     return loss

@@ -68,9 +68,7 @@ class AveragedWeights:
     def update(self, step: int) -> None:
         """Take in the source's weights after step ``step`` (from 0); early on the average follows more closely."""
         share = 1 - min(self._decay, (1 + step) / (10 + step))
-        for average, source in zip(
-            self.network.state_dict().values(), self._source.state_dict().values(), strict=True
-        ):
+        for average, source in zip(self.network.state_dict().values(), self._source.state_dict().values(), strict=True):
             if average.dtype.is_floating_point:
                 average.lerp_(source, share)
             else:

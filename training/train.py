@@ -1,19 +1,20 @@
-"""Train a segmentation network: ``python -m training.train --data ROOT --run runs/lite``."""
+"""Train a segmentation network: ``python -m training.train --data ROOT --run runs/lite``.
+
+The run's folder holds ``checkpoint.pt`` (everything needed to go on, see `training.checkpoint`) and ``log.jsonl``. The
+same command continues a run that was stopped or killed; the data mix and the budget may differ from before.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import queue
 import sys
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -22,27 +23,32 @@ from torch.nn import functional
 
 from engines.errors import ClearwayError
 from training.checkpoint import load_checkpoint, save_checkpoint
-from training.datasets import LabelledFrames, SampleStream, data_root, load_frames
+from training.datasets import LabelledFrames, SampleStream, data_root, load_frames, load_mix
 from training.evaluate import evaluate_network
 from training.labels import CLASSES
+from training.loader import Batch, BatchLoader
 from training.losses import segmentation_loss
-from training.networks import NETWORKS, build_network
+from training.networks import NETWORKS, SegmentationNetwork, build_network
 from training.schedule import AveragedWeights, Budget, one_cycle
 from training.tensors import images_to_tensor
 
 __all__ = ["Settings", "Trainer", "main"]
 
 _LOG = Console(stderr=True)
+_GRADIENT_NORM = 5.0
+_AUXILIARY_WEIGHT = 0.4
+_LOG_EVERY_STEPS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that decides a run besides its data; only the data mix and the budget may change when it resumes.
+    """Everything that decides a run besides its data.
 
     Attributes:
         network: A name of `training.networks.NETWORKS`.
-        run: Folder of checkpoint, log and weights.
+        run: Folder of checkpoint and log.
         budget: When to end.
+        weights: A checkpoint whose averaged weights to begin with, instead of ImageNet's.
         batch: Samples a step.
         crop_hw: Their size.
         peak_rate: AdamW's learning rate for the decoder at its peak.
@@ -50,13 +56,14 @@ class Settings:
         weight_decay: AdamW's, on convolution weights only.
         average_decay: Of the exponential moving average of the weights.
         seed: Of weights, samples and their order.
-        save_every_s: Time between checkpoints.
-        evaluate_every_s: Time between evaluations.
+        save_every_s: Training time between checkpoints.
+        evaluate_every_s: Training time between evaluations.
     """
 
     network: str
     run: Path
     budget: Budget
+    weights: Path | None = None
     batch: int = 8
     crop_hw: tuple[int, int] = (352, 480)
     peak_rate: float = 1.5e-3
@@ -69,11 +76,11 @@ class Settings:
 
 
 class Trainer:
-    """One training run: network, averaged weights, optimiser and how far it is; kept in ``run/checkpoint.pt``.
+    """One training run: network, averaged weights, optimiser, and how far it is.
 
     Args:
         settings: Of the run. Where its folder holds a checkpoint, the run continues from there.
-        mix: Data sets with their shares of a batch.
+        mix: Data sets with their shares of the samples.
         checks: Data sets to evaluate on; never trained on.
         device: To train on.
     """
@@ -92,12 +99,15 @@ class Trainer:
         self._checks = checks
         self._device = device
         self._samples = SampleStream(mix, crop_hw=settings.crop_hw, seed=settings.seed)
-        resumed = self._checkpoint_path.exists()
-        self.network = self._build(pretrained=not resumed)
+        self._checkpoint_path = settings.run / "checkpoint.pt"
+        state = load_checkpoint(self._checkpoint_path) if self._checkpoint_path.exists() else None
+        self.network = self._build(pretrained=state is None and settings.weights is None)
+        if settings.weights is not None:
+            self.network.load_state_dict(load_checkpoint(settings.weights)["average"])
         self.average = AveragedWeights(self.network, self._build(pretrained=False), settings.average_decay)
-        self._optimizer = torch.optim.AdamW(self._parameter_groups())
-        if resumed:
-            self._restore(load_checkpoint(self._checkpoint_path))
+        self._optimizer = torch.optim.AdamW(_parameter_groups(self.network, settings))
+        if state is not None:
+            self._restore(state)
 
     @property
     def progress(self) -> float:
@@ -107,41 +117,41 @@ class Trainer:
     def run(self) -> None:
         """Train until the budget is spent, saving and evaluating on the way and at the end."""
         saved_s = evaluated_s = self.elapsed_s
-        stop = threading.Event()
-        batches = self._start_loader(stop)
-        with _progress_bar() as bar, _Stop(stop):
-            task = bar.add_task("training", total=1.0, completed=self.progress, loss=float("nan"))
+        loader = BatchLoader(self._samples, size=self.settings.batch, first=self.step)
+        with loader, _progress_bar() as bar:
+            task = bar.add_task("training", total=1.0, loss=float("nan"))
             while self.progress < 1:
                 began_s = time.monotonic()
-                loss = self.train_step(*batches.get(timeout=300))
+                loss = self.train_step(loader.next_batch())
                 self.elapsed_s += time.monotonic() - began_s
                 bar.update(task, completed=self.progress, loss=loss)
-                if self.elapsed_s - evaluated_s > self.settings.evaluate_every_s:
-                    self.evaluate()
-                    evaluated_s = self.elapsed_s
                 if self.elapsed_s - saved_s > self.settings.save_every_s:
                     self.save()
                     saved_s = self.elapsed_s
+                if self.elapsed_s - evaluated_s > self.settings.evaluate_every_s:
+                    self.evaluate()
+                    evaluated_s = self.elapsed_s
         self.save()
         self.evaluate()
 
-    def train_step(self, images: np.ndarray[Any, Any], sets: np.ndarray[Any, Any]) -> float:
-        """One optimisation step on images (N, H, W, 3) uint8 BGR and class sets (N, H, W) uint16; gives the loss."""
+    def train_step(self, batch: Batch) -> float:
+        """One optimisation step; gives the loss."""
+        images, sets = batch
         rate = one_cycle(self.progress) * self.settings.peak_rate
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["share"]
-        set_training(self.network)
+        self.network.set_training()
         with torch.autocast(self._device.type, torch.bfloat16):
-            fine, coarse = self.network.forward_all(images_to_tensor(images, self._device))
-        loss = _loss(fine, coarse, torch.from_numpy(sets.astype(np.int32)).to(self._device), self.step)
+            outputs = self.network.forward_all(images_to_tensor(images, self._device))
+        loss = _loss(outputs, torch.from_numpy(sets.astype("int32")).to(self._device), self.step)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(self.network.parameters(), _GRADIENT_NORM)
         self._optimizer.step()
         self.average.update(self.step)
         self.step += 1
         value = float(loss.detach())
-        if self.step % 50 == 0:
+        if self.step % _LOG_EVERY_STEPS == 0:
             self._write_log({"loss": round(value, 4), "rate": round(rate, 7)})
         return value
 
@@ -165,28 +175,9 @@ class Trainer:
         }
         save_checkpoint(self._checkpoint_path, state)
 
-    @property
-    def _checkpoint_path(self) -> Path:
-        return self.settings.run / "checkpoint.pt"
-
-    def _build(self, *, pretrained: bool) -> Any:
+    def _build(self, *, pretrained: bool) -> SegmentationNetwork:
         network = build_network(self.settings.network, len(CLASSES), pretrained=pretrained)
-        return network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Backbone and decoder, each with and without weight decay (none on normalisation and biases)."""
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self.network.named_parameters():
-            if parameter.requires_grad:
-                groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
-        return [
-            {
-                "params": parameters,
-                "share": self.settings.backbone_share if in_backbone else 1.0,
-                "weight_decay": self.settings.weight_decay if decays else 0.0,
-            }
-            for (in_backbone, decays), parameters in sorted(groups.items())
-        ]
+        return network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
@@ -195,64 +186,43 @@ class Trainer:
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
         _LOG.print(f"continuing {self._checkpoint_path} at step {self.step}, {self.elapsed_s / 60:.0f} min")
 
-    def _start_loader(self, stop: threading.Event) -> queue.Queue[tuple[Any, Any]]:
-        """A thread that prepares batches ahead, in order, from the current step on."""
-        batches: queue.Queue[tuple[Any, Any]] = queue.Queue(maxsize=3)
-        size, first = self.settings.batch, self.step
-
-        def load() -> None:
-            step = first
-            while not stop.is_set():
-                samples = [self._samples.sample(step * size + k) for k in range(size)]
-                batch = (np.stack([image for image, _ in samples]), np.stack([sets for _, sets in samples]))
-                while not stop.is_set():
-                    try:
-                        batches.put(batch, timeout=0.5)
-                        break
-                    except queue.Full:
-                        continue
-                step += 1
-
-        threading.Thread(target=load, name="loader", daemon=True).start()
-        return batches
-
     def _write_log(self, entry: dict[str, Any]) -> None:
         self.settings.run.mkdir(parents=True, exist_ok=True)
         entry = {"step": self.step, "elapsed_s": round(self.elapsed_s), "progress": round(self.progress, 4), **entry}
-        with (self.settings.run / "log.jsonl").open("a") as file:
+        with (self.settings.run / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
 
-def set_training(network: Any) -> None:
-    """Training mode, with the backbone as a fine-tuned one is best kept: see `LiteNetwork.set_training`."""
-    network.set_training()
+def _parameter_groups(network: SegmentationNetwork, settings: Settings) -> list[dict[str, Any]]:
+    """Backbone and decoder, each with and without weight decay (none on normalisation and biases)."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "share": settings.backbone_share if in_backbone else 1.0,
+            "weight_decay": settings.weight_decay if decays else 0.0,
+        }
+        for (in_backbone, decays), parameters in sorted(groups.items())
+    ]
 
 
-class _Stop:
-    """Sets an event when the block is left."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self._event = event
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        self._event.set()
-
-
-def _loss(fine: Tensor, coarse: Tensor, sets: Tensor, step: int) -> Tensor:
-    """The loss at full resolution on a quarter of the pixels, and of the auxiliary logits at their own resolution.
+def _loss(outputs: tuple[Tensor, ...], sets: Tensor, step: int) -> Tensor:
+    """The loss at full resolution on a quarter of the pixels, and of auxiliary logits at their own resolution.
 
     Every second pixel of every second row takes part, in turn the four of each square: the enlarged logits are smooth,
     so all pixels would cost four times the work for nearly the same gradient.
     """
     row, column = (step // 2) % 2, step % 2
-    enlarged = functional.interpolate(fine.float(), sets.shape[1:], mode="bilinear", align_corners=False)
+    enlarged = functional.interpolate(outputs[0].float(), sets.shape[1:], mode="bilinear", align_corners=False)
     loss = segmentation_loss(enlarged[:, :, row::2, column::2], sets[:, row::2, column::2])
-    stride = sets.shape[1] // coarse.shape[2]
-    sparse = sets[:, stride // 2 :: stride, stride // 2 :: stride]
-    return loss + 0.4 * segmentation_loss(coarse, sparse, jaccard_weight=0)
+    for auxiliary in outputs[1:]:
+        stride = sets.shape[1] // auxiliary.shape[2]
+        sparse = sets[:, stride // 2 :: stride, stride // 2 :: stride]
+        loss = loss + _AUXILIARY_WEIGHT * segmentation_loss(auxiliary, sparse, jaccard_weight=0)
+    return loss
 
 
 def _progress_bar() -> Progress:
@@ -261,19 +231,20 @@ def _progress_bar() -> Progress:
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m training.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m training.train", description="Train a segmentation network.")
     parser.add_argument("--network", choices=sorted(NETWORKS), default="lite")
     parser.add_argument("--data", type=Path, default=data_root(), help="folder that holds the data sets (%(default)s)")
     parser.add_argument("--run", type=Path, default=Path("runs/lite"), help="folder of the run; continued if it exists")
     parser.add_argument(
-        "--mix", nargs="+", default=["camvid/train=6", "idd_lite=2"], metavar="DATASET=SHARE",
-        help="data sets to train on, with shares of a batch: camvid/SPLIT, idd_lite, rendered:COUNT (%(default)s)",
+        "--mix", nargs="+", default=["camvid/train=11", "idd_lite=3", "rendered:400=2"], metavar="DATASET=SHARE",
+        help="data sets to train on, with their shares of the samples: camvid/SPLIT, idd_lite, rendered:COUNT",
     )  # fmt: skip
     parser.add_argument("--check", nargs="*", default=["camvid/val", "camvid/dusk"], help="data sets to evaluate on")
+    parser.add_argument("--weights", type=Path, help="a checkpoint to begin with, instead of ImageNet's weights")
     parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--minutes", type=float, help="end after so much training time, if the steps are not done")
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--rate", type=float, default=Settings.peak_rate if False else 1.5e-3, help="peak learning rate")
+    parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     return parser.parse_args(arguments)
@@ -284,11 +255,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = _arguments(arguments)
     cv2.setNumThreads(1)
     settings = Settings(
-        options.network, options.run, Budget(options.steps, options.minutes), batch=options.batch,
-        peak_rate=options.rate, seed=options.seed,
+        options.network, options.run, Budget(options.steps, options.minutes), weights=options.weights,
+        batch=options.batch, peak_rate=options.rate, seed=options.seed,
     )  # fmt: skip
     try:
-        mix = [(load_frames(name, options.data), int(share)) for name, _, share in (m.partition("=") for m in options.mix)]
+        mix = load_mix(options.mix, options.data)
         checks = [load_frames(name, options.data) for name in options.check]
         Trainer(settings, mix, checks, torch.device(options.device)).run()
     except ClearwayError as error:

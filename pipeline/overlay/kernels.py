@@ -116,10 +116,14 @@ def smooth_boundary(rows: NDArray[np.int32], step: int, half_window: int) -> NDA
         known = 0
         for x in range(first, last):
             if rows[x] >= 0:
-                window[known] = rows[x]
+                place = known
+                while place > 0 and window[place - 1] > rows[x]:
+                    window[place] = window[place - 1]
+                    place -= 1
+                window[place] = rows[x]
                 known += 1
         if 2 * known > last - first:
-            medians[point] = np.median(window[:known])
+            medians[point] = (window[(known - 1) // 2] + window[known // 2]) * np.float32(0.5)
     smooth = medians.copy()
     for point in range(1, count - 1):
         if medians[point - 1] >= 0 and medians[point] >= 0 and medians[point + 1] >= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from pipeline.overlay.kernels import blend_color
@@ -14,6 +15,7 @@ __all__ = ["Hud", "PanelPainter", "count_road_users", "draw_alerts"]
 
 _PLURALS = {"person": "persons", "rider": "riders", "car": "cars"}
 _PANEL_OPACITY = 176
+_TRADEMARKS = re.compile(r"\((R|TM)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class PanelPainter:
         if not style.with_text:
             return
         lines = self._lines(scene, hud)
-        available = picture.shape[1] - 4 * style.margin_px
+        available = picture.shape[1] - 4 * style.margin_px if style.compact else round(0.36 * picture.shape[1])
         lines = [_shortened(line, available) for line in lines]
         heights = [round(1.32 * max(span.size_px for span in line)) for line in lines]
         self._width = max(self._width, *(_line_width(line) for line in lines))
@@ -97,7 +99,7 @@ class PanelPainter:
             facts.append(_Span(f"dropped {hud.dropped}", small, AMBER, SEMIBOLD, gap=1.0))
         lines.append(facts)
         if hud is not None and hud.engine:
-            lines.append([_Span(hud.engine, small, GREY)])
+            lines.append([_Span(_TRADEMARKS.sub("", hud.engine), small, GREY)])
         return lines
 
 

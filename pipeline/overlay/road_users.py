@@ -18,34 +18,50 @@ __all__ = ["draw_road_users", "rounded_rectangle"]
 
 _FILL_OPACITY = 72
 _SUBPIXEL_BITS = 4
-_SMALLEST_LABELLED = 1.6
+_SMALLEST_LABELLED = 2.0
 """Road users lower than this many text sizes get no label: it would hide more than it tells."""
 
+_SMALLEST_COVERED = 6.0
+"""Road users lower than this many text sizes are not covered by the labels of others."""
+
 Rectangle = tuple[int, int, int, int]
+"""(x1, y1, x2, y2) in pixels, half-open."""
 
 
 def draw_road_users(
     picture: BgrImage, road_users: tuple[RoadUser, ...], style: Style, layer: NDArray[np.uint8]
-) -> None:
-    """Draw all road users into the picture; labels last, the largest road users first, none over another.
+) -> list[Rectangle]:
+    """Draw all road users into the picture; labels last and the largest road users first, where
+    they cover neither another label nor somebody small.
 
     Args:
         picture: (H, W, 3), drawn into.
         road_users: Whom to draw.
         style: Sizes.
         layer: (H, W) uint8 scratch, 0 everywhere before and after.
+
+    Returns:
+        Where the labels are, xyxy.
     """
     for user in road_users:
         color = instance_color(user.class_name, user.id)
         _draw_body(picture, user, color, style.line_px, layer)
         _draw_foot(picture, user, color, style.line_px)
-    if not style.with_text:
-        return
     taken: list[Rectangle] = []
+    if not style.with_text:
+        return taken
+    small = [user for user in road_users if _height(user) < _SMALLEST_COVERED * style.text_px]
     for user in sorted(road_users, key=lambda user: -user.area_px):
-        _, top, _, bottom = user.box_xyxy
-        if bottom - top >= _SMALLEST_LABELLED * style.text_px:
-            _draw_label(picture, user, style, taken)
+        if _height(user) >= _SMALLEST_LABELLED * style.text_px:
+            others = [other.box_xyxy for other in small if other is not user]
+            place = _draw_label(picture, user, style, taken + others)
+            if place is not None:
+                taken.append(place)
+    return taken
+
+
+def _height(user: RoadUser) -> int:
+    return user.box_xyxy[3] - user.box_xyxy[1]
 
 
 def _draw_body(picture: BgrImage, user: RoadUser, color: Color, line_px: int, layer: NDArray[np.uint8]) -> None:
@@ -71,20 +87,20 @@ def _draw_foot(picture: BgrImage, user: RoadUser, color: Color, line_px: int) ->
         cv2.ellipse(picture, center, axes, 0, 0, 360, fill, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def _draw_label(picture: BgrImage, user: RoadUser, style: Style, taken: list[Rectangle]) -> None:
+def _draw_label(picture: BgrImage, user: RoadUser, style: Style, taken: list[Rectangle]) -> Rectangle | None:
     text = f"{user.class_name} {user.id}"
     padding = max(2, round(style.text_px * 0.36))
     width = text_width(text, style.text_px, SEMIBOLD) + 2 * padding
     height = round(style.text_px * 1.36)
     place = _free_place(user.box_xyxy, width, height, style.line_px, picture.shape[:2], taken)
     if place is None:
-        return
+        return None
     x1, y1, _, _ = place
-    taken.append(place)
     color = instance_color(user.class_name, user.id)
     blend_color(picture, rounded_rectangle(height, width, height // 4), x1, y1, *color, 230)
     baseline = y1 + round(height * 0.5 + style.text_px * 0.345)
     draw_text(picture, text, x1 + padding, baseline, style.text_px, ink_on(color), SEMIBOLD)
+    return place
 
 
 def _free_place(
@@ -107,7 +123,9 @@ def _free_place(
 
 @lru_cache(maxsize=256)
 def rounded_rectangle(height: int, width: int, radius: int) -> NDArray[np.uint8]:
-    """(height, width) uint8 mask, 255 inside a rectangle with rounded, anti-aliased corners. Read-only."""
+    """(height, width) uint8 mask, 255 inside a rectangle with rounded, anti-aliased corners. Not to be
+    written to.
+    """
     oversampling = 4
     mask = np.zeros((height * oversampling, width * oversampling), np.uint8)
     radius = max(1, min(radius, height // 2, width // 2)) * oversampling
@@ -117,6 +135,4 @@ def rounded_rectangle(height: int, width: int, radius: int) -> NDArray[np.uint8]
     for x in (radius, right - radius - 1):
         for y in (radius, bottom - radius - 1):
             cv2.circle(mask, (x, y), radius, 255, -1)
-    small = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    small.flags.writeable = False
-    return small
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

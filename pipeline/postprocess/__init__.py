@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
 from pipeline.postprocess.drivable import DrivableRules, find_drivable, outline
+from pipeline.postprocess.pool import ImagePool
 from pipeline.postprocess.road_users import InstanceRules, find_road_users
 from pipeline.postprocess.runs import RunBuffers, Runs, encode_runs
 from pipeline.postprocess.segmentation import segment, segment_with_runs
@@ -44,7 +45,11 @@ OBSTACLES = (
 
 
 class Postprocessor:
-    """Makes the meaning of frames from logits. Owned and called by one thread; what it returns belongs to the caller."""
+    """Makes the meaning of frames from logits. Owned and called by one thread; its results belong to the caller.
+
+    Room for runs, and image-sized arrays that nobody holds any more, are used again from frame to frame. The first
+    frame loads the compiled kernels (and compiles them, on a machine's first run), whatever is in it.
+    """
 
     def __init__(
         self,
@@ -66,7 +71,7 @@ class Postprocessor:
         self._obstacles = [index for index, name in enumerate(names) if name in OBSTACLES]
         self._drivable_rules = drivable_rules or DrivableRules()
         self._instance_rules = instance_rules or InstanceRules()
-        self._buffers: RunBuffers | None = None
+        self._resize((0, 0))
 
     def process(
         self, frame: Frame, logits: NDArray[np.float32]
@@ -79,9 +84,13 @@ class Postprocessor:
         """
         if logits.ndim == 4 and logits.shape[0] == 1:
             logits = logits[0]
-        if self._buffers is None or self._buffers.size_hw != frame.size_hw:
-            self._buffers = RunBuffers(frame.size_hw)
-        segmentation, runs = segment_with_runs(logits, self._classes, self._buffers)
-        drivable = find_drivable(runs, self._road, self._obstacles, self._drivable_rules)
+        if self._pool.size_hw != frame.size_hw:
+            self._resize(frame.size_hw)
+        segmentation, runs = segment_with_runs(logits, self._classes, self._buffers, out=self._pool.take())
+        drivable = find_drivable(runs, self._road, self._obstacles, self._drivable_rules, out=self._pool.take())
         users = find_road_users(runs, self._classes, segmentation.grid_confidence, self._instance_rules)
         return segmentation, drivable, users
+
+    def _resize(self, size_hw: tuple[int, int]) -> None:
+        self._buffers = RunBuffers(size_hw)
+        self._pool = ImagePool(size_hw)

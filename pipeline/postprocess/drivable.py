@@ -43,7 +43,11 @@ class DrivableRules:
 
 
 def find_drivable(
-    runs: Runs, road_index: int | None, obstacle_indices: Collection[int], rules: DrivableRules | None = None
+    runs: Runs,
+    road_index: int | None,
+    obstacle_indices: Collection[int],
+    rules: DrivableRules | None = None,
+    out: ClassIds | None = None,
 ) -> DrivableArea:
     """Find the road connected to the vehicle's own lane.
 
@@ -55,6 +59,7 @@ def find_drivable(
         road_index: Class index of road, or None where the model has no such class: nothing is drivable then.
         obstacle_indices: Class indices of what stands on the road. A hole with any of their pixels stays open.
         rules: Sizes and shares, or None for the usual ones.
+        out: (H, W) uint8 to write the mask into, or None for a new array.
     """
     rules = rules or DrivableRules()
     height, width = runs.size_hw
@@ -64,32 +69,31 @@ def find_drivable(
     obstacles = np.zeros(256, np.bool_)
     obstacles[list(obstacle_indices)] = True
 
-    offsets, selected = select_runs(runs.row_offsets, runs.class_id, wanted)
-    start, stop = runs.start[selected], runs.stop[selected]
-    component = np.empty(len(selected), np.int32)
-    count = join_runs(offsets, start, stop, runs.class_id[selected], 1, component)
-    area = np.bincount(component, weights=stop - start, minlength=count)
-    votes, columns = _vote(
-        offsets,
-        start,
-        stop,
+    road, selected = select_runs(runs, wanted)
+    component = np.empty(len(road), np.int32)
+    count = join_runs(road.row_offsets, road.start, road.stop, road.class_id, 1, component)
+    own = _find_own(
+        road.row_offsets,
+        road.start,
+        road.stop,
         component,
-        area >= rules.min_area * height * width,
+        count,
         width,
+        rules.min_area * height * width,
         int(height * (1 - rules.ego_height)),
         rules.ego_width_bottom * width / 2,
         rules.ego_width_top * width / 2,
+        rules.ego_share,
     )
-    drivable = (votes >= rules.ego_share * columns)[component] if count else np.zeros(0, np.bool_)
-
     gap_offsets, gap_start, gap_stop, gap_open = _find_gaps(
-        runs.row_offsets, runs.class_id, obstacles, offsets, selected, start, stop, drivable, width
-    )
+        runs.row_offsets, runs.class_id, obstacles, road.row_offsets, selected, road.start, road.stop, component, own,
+        width,
+    )  # fmt: skip
     hole = np.empty(len(gap_start), np.int32)
     holes = join_runs(gap_offsets, gap_start, gap_stop, np.zeros(len(gap_start), np.uint8), 0, hole)
     _keep_open(gap_start, gap_stop, gap_open, hole, holes, rules.max_hole_area * height * width)
 
-    mask = np.empty((height, width), np.uint8)
+    mask = np.empty((height, width), np.uint8) if out is None else out
     free_space = np.full(width, -1, np.int32)
     area_px = _paint(gap_offsets, gap_start, gap_stop, gap_open, mask)
     _find_tops(gap_offsets, gap_start, gap_stop, gap_open, free_space)
@@ -116,32 +120,37 @@ def outline(mask: NDArray[np.uint8], tolerance_px: float = 2.0) -> NDArray[np.in
 
 
 @kernel()
-def _vote(
+def _find_own(
     offsets: Ints,
     start: Ints,
     stop: Ints,
     component: Ints,
-    eligible: Flags,
+    count: int,
     width: int,
+    min_area: float,
     zone_top: int,
     half_width_bottom: float,
     half_width_top: float,
-) -> tuple[Ints, int]:
-    """Let every sampled column of the ego zone vote for the first road that it meets on the way up.
+    share: float,
+) -> Flags:
+    """Which components belong to the own lane.
 
-    Returns:
-        The votes of each component, and how many columns there are.
+    Every sampled column of the ego zone votes for the first road that it meets on the way up; `share` of the votes
+    are enough.
     """
+    area = np.zeros(count, np.int64)
+    for run in range(len(start)):
+        area[component[run]] += stop[run] - start[run]
     height = len(offsets) - 1
-    votes = np.zeros(len(eligible), np.int32)
+    votes = np.zeros(count, np.int32)
     columns = max(min(int(2 * half_width_bottom), 64), 1)
     left, spacing = width / 2 - half_width_bottom, 2 * half_width_bottom / columns
     voted = np.zeros(columns, np.bool_)
+    undecided = columns
     for y in range(height - 1, zone_top - 1, -1):
-        half_width = half_width_bottom + (half_width_top - half_width_bottom) * (height - 1 - y) / (height - zone_top)
-        inset = half_width_bottom - half_width
+        inset = (half_width_bottom - half_width_top) * (height - 1 - y) / (height - zone_top)
         for run in range(offsets[y], offsets[y + 1]):
-            if eligible[component[run]]:
+            if area[component[run]] >= min_area:
                 # column c stands at left + (c + 1/2) spacing
                 first = math.ceil((max(start[run], left + inset) - left) / spacing - 0.5)
                 last = math.ceil((min(stop[run], left + 2 * half_width_bottom - inset) - left) / spacing - 0.5)
@@ -149,7 +158,10 @@ def _vote(
                     if not voted[column]:
                         voted[column] = True
                         votes[component[run]] += 1
-    return votes, columns
+                        undecided -= 1
+        if undecided == 0:
+            break
+    return votes >= share * columns
 
 
 @kernel()
@@ -161,10 +173,11 @@ def _find_gaps(
     selected: Ints,
     start: Ints,
     stop: Ints,
-    drivable: Flags,
+    component: Ints,
+    own: Flags,
     width: int,
 ) -> tuple[Ints, Ints, Ints, Flags]:
-    """The runs of everything that is not drivable.
+    """The runs of everything that is not road of the own lane.
 
     Returns:
         Where each row's gaps begin, their starts and stops, and which of them make a hole stay open: they touch the
@@ -180,7 +193,7 @@ def _find_gaps(
         x = 0
         after = row_offsets[y]  # the run after the drivable one to the left
         for i in range(offsets[y], offsets[y + 1]):
-            if drivable[i]:
+            if own[component[i]]:
                 if start[i] > x:
                     gap_start[count], gap_stop[count] = x, start[i]
                     gap_open[count] = x == 0 or y == 0 or y == height - 1
@@ -232,17 +245,21 @@ def _find_tops(offsets: Ints, start: Ints, stop: Ints, is_open: Flags, free_spac
     """
     width = len(free_space)
     for y in range(len(offsets) - 2, -1, -1):
-        here, here_end = offsets[y], offsets[y + 1]
+        below, below_end = offsets[y], offsets[y + 1]
         above = offsets[y - 1] if y > 0 else 0
         above_end = offsets[y] if y > 0 else 1  # above the image there is one gap: everything
         for gap in range(above, above_end):
             if y > 0 and not is_open[gap]:
                 continue
             x, end = (start[gap], stop[gap]) if y > 0 else (0, width)
-            for below in range(here, here_end):
-                if is_open[below] and stop[below] > x and start[below] < end:
-                    _set_unset(free_space, x, start[below], y)
-                    x = stop[below]
+            while below < below_end and stop[below] <= x:
+                below += 1
+            other = below
+            while other < below_end and start[other] < end:
+                if is_open[other]:
+                    _set_unset(free_space, x, start[other], y)
+                    x = stop[other]
+                other += 1
             _set_unset(free_space, x, end, y)
 
 

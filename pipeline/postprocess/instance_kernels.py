@@ -12,7 +12,20 @@ from numpy.typing import NDArray
 from pipeline.jit import kernel
 from pipeline.postprocess.runs import ClassIds, Ints
 
-__all__ = ["cut_groups", "join_pieces", "measure_instances", "measure_pieces", "paint_instances"]
+__all__ = [
+    "OCCLUDER",
+    "PERSONAL",
+    "VEHICLE",
+    "choose_pieces",
+    "cut_groups",
+    "join_pieces",
+    "measure_instances",
+    "measure_pieces",
+    "paint_instances",
+]
+
+PERSONAL, VEHICLE, OCCLUDER = 1, 2, 3
+"""Kinds of classes: a body, a vehicle, and what stands thinly in front of either."""
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float32]
@@ -31,6 +44,29 @@ def measure_pieces(
         _grow(box, area, component[run], row[run], start[run], stop[run])
         piece_class[component[run]] = class_id[run]
     return box, area, piece_class
+
+
+@kernel()
+def choose_pieces(
+    box: Ints,
+    area: Longs,
+    piece_class: ClassIds,
+    kind: ClassIds,
+    height: int,
+    min_area: float,
+    bonnet_width: int,
+    bonnet_height: int,
+) -> Ints:
+    """The pieces that are large enough to be part of somebody, and not the bonnet of the own vehicle."""
+    chosen = np.empty(len(area), np.int32)
+    count = 0
+    for i in range(len(area)):
+        x1, y1, x2, y2 = box[i]
+        at_bottom = kind[piece_class[i]] == VEHICLE and y2 == height
+        if area[i] >= min_area and not (at_bottom and x2 - x1 > bonnet_width and y2 - y1 <= bonnet_height):
+            chosen[count] = i
+            count += 1
+    return chosen[:count]
 
 
 @kernel()
@@ -58,64 +94,104 @@ def join_pieces(
     piece_class: ClassIds,
     pole_width: int,
     gap: int,
-) -> tuple[Ints, int]:
+) -> tuple[Ints, Flags]:
     """Join pieces of one class that a thin pole or a flaw of the class map cut apart.
 
-    Two pieces are one if, in at least half of the rows of the lower of them, nothing but a pole, or next to nothing,
-    lies between them, and if together they still have the shape of one road user. Or if one stands on the other.
+    Args:
+        offsets: (H + 1,) where each row's runs of road users begin.
+        selected: (R,) their indices among all runs; `start`, `stop` and `component` belong to them, too.
+        start: First columns.
+        stop: Columns after the last.
+        class_of_all: The classes of all runs.
+        kind: (256,) kind of every class.
+        component: The piece that each run belongs to.
+        chosen: (N,) the pieces that matter, largest first.
+        box: The boxes of all pieces.
+        piece_class: The classes of all pieces.
+        pole_width: Widest gap in pixels if there is nothing but a pole in it.
+        gap: Widest gap in pixels whatever is in it.
 
     Returns:
-        The group of every component, -1 for those not chosen, and the number of groups.
+        (R,) the group of every run, -1 if its piece was not chosen; and (G,) which groups are of several pieces.
     """
-    n = len(chosen)
-    number = np.full(len(box), -1, np.int32)
-    for i in range(n):
-        number[chosen[i]] = i
-    facing = np.zeros((n, n), np.int32)
-    for y in range(len(offsets) - 1):
-        for run in range(offsets[y], offsets[y + 1] - 1):
-            a, b = number[component[run]], number[component[run + 1]]
-            if a != b and a >= 0 and b >= 0 and piece_class[chosen[a]] == piece_class[chosen[b]]:
-                distance = start[run + 1] - stop[run]
-                near = distance <= gap
-                if not near and distance <= pole_width:
-                    near = True
-                    for between in range(selected[run] + 1, selected[run + 1]):
-                        near = near and kind[class_of_all[between]] == 3
-                if near:
-                    facing[min(a, b), max(a, b)] += 1
-    parent = np.arange(n)
-    merged = box[chosen]
-    for i in range(n):
-        for j in range(i + 1, n):
-            if piece_class[chosen[i]] == piece_class[chosen[j]] and parent[j] == j:
-                root = parent[i]
-                if _belong_together(merged[root], box[chosen[j]], facing[i, j], gap, kind[piece_class[chosen[i]]] == 1):
-                    parent[j] = root
-                    merged[root, :2] = np.minimum(merged[root, :2], box[chosen[j], :2])
-                    merged[root, 2:] = np.maximum(merged[root, 2:], box[chosen[j], 2:])
     group = np.full(len(box), -1, np.int32)
+    for i in range(len(chosen)):
+        group[chosen[i]] = i
+    facing = _facing_rows(offsets, selected, start, stop, class_of_all, kind, group[component], pole_width, gap)
     groups = 0
-    for i in range(n):
-        if parent[i] == i:
-            group[chosen[i]] = groups
+    joined = np.zeros(len(chosen), np.bool_)
+    merged = np.empty((len(chosen), 4), np.int32)
+    merged_class = np.empty(len(chosen), np.uint8)
+    for i in range(len(chosen)):
+        piece = chosen[i]
+        own = groups
+        for j in range(i):
+            g = group[chosen[j]]
+            people = kind[piece_class[piece]] == PERSONAL
+            if (
+                own == groups
+                and merged_class[g] == piece_class[piece]
+                and _belong_together(merged[g], box[piece], box[chosen[j]], facing[j, i], gap, people)
+            ):
+                own = g
+        if own == groups:
+            merged[own] = box[piece]
+            merged_class[own] = piece_class[piece]
             groups += 1
         else:
-            group[chosen[i]] = group[chosen[parent[i]]]
-    return group, groups
+            joined[own] = True
+            merged[own, :2] = np.minimum(merged[own, :2], box[piece, :2])
+            merged[own, 2:] = np.maximum(merged[own, 2:], box[piece, 2:])
+        group[piece] = own
+    return group[component], joined[:groups]
 
 
 @kernel()
-def _belong_together(a: Ints, b: Ints, facing_rows: int, gap: int, people: bool) -> bool:
-    """Whether two boxes of one class are parts of one road user."""
-    height, width = max(a[3], b[3]) - min(a[1], b[1]), max(a[2], b[2]) - min(a[0], b[0])
+def _facing_rows(
+    offsets: Ints,
+    selected: Ints,
+    start: Ints,
+    stop: Ints,
+    class_of_all: ClassIds,
+    kind: ClassIds,
+    run_number: Ints,
+    pole_width: int,
+    gap: int,
+) -> Ints:
+    """(N, N) for every pair of chosen pieces, in how many rows only a pole or next to nothing lies between them."""
+    n = 0
+    for number in run_number:
+        n = max(n, number + 1)
+    facing = np.zeros((n, n), np.int32)
+    for y in range(len(offsets) - 1):
+        for run in range(offsets[y], offsets[y + 1] - 1):
+            a, b = run_number[run], run_number[run + 1]
+            distance = start[run + 1] - stop[run]
+            if a >= 0 and b >= 0 and a != b and distance <= max(gap, pole_width):
+                between_poles = distance <= pole_width
+                for between in range(selected[run] + 1, selected[run + 1]):
+                    between_poles = between_poles and kind[class_of_all[between]] == OCCLUDER
+                if between_poles or distance <= gap:
+                    facing[min(a, b), max(a, b)] += 1
+    return facing
+
+
+@kernel()
+def _belong_together(whole: Ints, piece: Ints, other: Ints, facing_rows: int, gap: int, people: bool) -> bool:
+    """Whether a piece is part of the road user with the box `whole`, going by its neighbour `other` in it.
+
+    They must face each other in at least half of the rows of the lower one, or stand on one another; and all
+    together must still have the shape of one person, or of one vehicle.
+    """
+    height = max(whole[3], piece[3]) - min(whole[1], piece[1])
+    width = max(whole[2], piece[2]) - min(whole[0], piece[0])
     if width > (0.7 if people else 2.6) * height:
         return False
-    if 2 * facing_rows >= min(a[3] - a[1], b[3] - b[1]):
+    if 2 * facing_rows >= min(piece[3] - piece[1], other[3] - other[1]):
         return True
-    overlap = min(a[2], b[2]) - max(a[0], b[0])
-    distance = max(a[1], b[1]) - min(a[3], b[3])
-    return 0 <= distance <= gap and 2 * overlap >= min(a[2] - a[0], b[2] - b[0])
+    shared_columns = min(piece[2], other[2]) - max(piece[0], other[0])
+    distance = max(piece[1], other[1]) - min(piece[3], other[3])
+    return bool(0 <= distance <= gap and 2 * shared_columns >= min(piece[2] - piece[0], other[2] - other[0]))
 
 
 @kernel()
@@ -278,23 +354,31 @@ def paint_instances(
     first_cut: Ints,
     cuts: Ints,
     box: Ints,
+    area: Longs,
     order: Longs,
     grid_confidence: Floats,
     height: int,
     width: int,
-) -> tuple[ClassIds, Floats, Floats, Longs]:
+    min_area: float,
+    max_pixels: int,
+) -> tuple[ClassIds, Longs, Floats, Floats]:
     """Paint the masks of the instances in `order`, one after the other, and find where each stands.
 
+    Ends at the first instance smaller than `min_area`, or when the masks would have more than `max_pixels` together.
+
     Returns:
-        The masks, flat; the middle of each one's lowest rows; its mean confidence; where each mask begins.
+        The masks, flat; (N + 1,) where each begins; the middle of each one's lowest rows; its mean confidence.
     """
-    n = len(order)
     position = np.full(len(box), -1, np.int32)
-    offset = np.zeros(n + 1, np.int64)
-    for i in range(n):
-        b = box[order[i]]
-        position[order[i]] = i
-        offset[i + 1] = offset[i] + (b[2] - b[0]) * (b[3] - b[1])
+    offset = np.zeros(len(order) + 1, np.int64)
+    n = 0
+    while n < len(order) and area[order[n]] >= max(min_area, 1):
+        b = box[order[n]]
+        offset[n + 1] = offset[n] + (b[2] - b[0]) * (b[3] - b[1])
+        if offset[n + 1] > max_pixels:
+            break
+        position[order[n]] = n
+        n += 1
     masks = np.zeros(offset[n], np.uint8)
     foot_sum, foot_count = np.zeros(n, np.float64), np.zeros(n, np.int64)
     for run in range(len(row)):
@@ -320,26 +404,27 @@ def paint_instances(
         foot_x[i] = foot_sum[i] / foot_count[i]
         mask = masks[offset[i] : offset[i + 1]].reshape((b[3] - b[1], b[2] - b[0]))
         confidence[i] = _mean_confidence(mask, b[0], b[1], grid_confidence, height, width)
-    return masks, foot_x, confidence, offset
+    return masks, offset, foot_x, confidence
 
 
 @kernel()
 def _mean_confidence(mask: ClassIds, x1: int, y1: int, grid: Floats, height: int, width: int) -> float:
     """Mean of the grid over the grid points inside the mask; where none is inside, over those around its pixels."""
     rows, columns = grid.shape
+    y2, x2 = y1 + mask.shape[0], x1 + mask.shape[1]
     total, count = 0.0, 0
-    for i in range(max(y1 * rows // height - 1, 0), min((y1 + mask.shape[0]) * rows // height + 1, rows)):
-        y = (2 * i + 1) * height // (2 * rows) - y1
-        if 0 <= y < mask.shape[0]:
-            for j in range(max(x1 * columns // width - 1, 0), min((x1 + mask.shape[1]) * columns // width + 1, columns)):
-                x = (2 * j + 1) * width // (2 * columns) - x1
-                if 0 <= x < mask.shape[1] and mask[y, x]:
+    for i in range(y1 * rows // height, (y2 - 1) * rows // height + 1):
+        y = (2 * i + 1) * height // (2 * rows)
+        if y1 <= y < y2:
+            for j in range(x1 * columns // width, (x2 - 1) * columns // width + 1):
+                x = (2 * j + 1) * width // (2 * columns)
+                if x1 <= x < x2 and mask[y - y1, x - x1]:
                     total += grid[i, j]
                     count += 1
     if count == 0:
-        for y in range(mask.shape[0]):
-            for x in range(mask.shape[1]):
-                if mask[y, x]:
-                    total += grid[(y1 + y) * rows // height, (x1 + x) * columns // width]
+        for y in range(y1, y2):
+            for x in range(x1, x2):
+                if mask[y - y1, x - x1]:
+                    total += grid[y * rows // height, x * columns // width]
                     count += 1
     return total / count

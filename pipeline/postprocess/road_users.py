@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
 from pipeline.postprocess.instance_kernels import (
+    OCCLUDER,
+    PERSONAL,
+    VEHICLE,
+    choose_pieces,
     cut_groups,
     join_pieces,
     measure_instances,
@@ -25,11 +29,23 @@ from pipeline.scene import RoadUser
 
 __all__ = ["InstanceRules", "find_road_users"]
 
-PEOPLE = ("person", "rider")
-VEHICLES = ("car", "truck", "bus", "train", "motorcycle", "bicycle")
-OCCLUDERS = ("pole", "traffic sign", "traffic light")
+KINDS = {
+    "person": PERSONAL,
+    "rider": PERSONAL,
+    "car": VEHICLE,
+    "truck": VEHICLE,
+    "bus": VEHICLE,
+    "train": VEHICLE,
+    "motorcycle": VEHICLE,
+    "bicycle": VEHICLE,
+    "pole": OCCLUDER,
+    "traffic sign": OCCLUDER,
+    "traffic light": OCCLUDER,
+}
 MAX_PIECES = 256
 """Largest pieces of road users that are looked at; only noise has more."""
+MAX_MASKS = 4
+"""Images' worth of mask pixels in one scene; only noise, with box in box in box, has more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,94 +95,50 @@ def find_road_users(
     rules = rules or InstanceRules()
     height, width = runs.size_hw
     kind = _kinds(classes)
-    offsets, selected = select_runs(runs.row_offsets, runs.class_id, (kind == 1) | (kind == 2))
-    row, start, stop = runs.row[selected], runs.start[selected], runs.stop[selected]
-    class_id = runs.class_id[selected]
-    component = np.empty(len(selected), np.int32)
-    count = join_runs(offsets, start, stop, class_id, 1, component)
-    min_area = rules.min_area * height * width
+    parts, selected = select_runs(runs, (kind == PERSONAL) | (kind == VEHICLE))
+    row, start, stop, class_id = parts.row, parts.start, parts.stop, parts.class_id
+    component = np.empty(len(parts), np.int32)
+    count = join_runs(parts.row_offsets, start, stop, class_id, 1, component)
     box, area, piece_class = measure_pieces(row, start, stop, class_id, component, count)
-    piece = _number_pieces(box, area, piece_class, kind, runs.size_hw, rules)
-    group, groups = join_pieces(
-        offsets,
-        selected,
-        start,
-        stop,
-        runs.class_id,
-        kind,
-        component,
-        piece,
-        box,
-        piece_class,
-        max(int(rules.pole_width * width), 1),
-        max(int(rules.gap * height), 1),
-    )
-    joined = np.bincount(group[group >= 0], minlength=groups) > 1
-    run_group = group[component]
+    chosen = choose_pieces(
+        box, area, piece_class, kind, height, rules.min_area * height * width / 4,
+        int(rules.bonnet_width * width), int(rules.bonnet_height * height),
+    )  # fmt: skip
+    chosen = chosen[np.argsort(-area[chosen], kind="stable")[:MAX_PIECES]]
+    run_group, joined = join_pieces(
+        parts.row_offsets, selected, start, stop, runs.class_id, kind, component, chosen, box, piece_class,
+        max(int(rules.pole_width * width), 1), max(int(rules.gap * height), 1),
+    )  # fmt: skip
     first_cut, cuts = cut_groups(
-        row,
-        start,
-        stop,
-        class_id,
-        kind,
-        run_group,
-        joined,
+        row, start, stop, class_id, kind, run_group, joined,
         np.array([0, rules.valley_people, rules.valley_vehicles], np.float32),
         np.array([0, rules.slim_people, rules.slim_vehicles], np.float32),
         2 * MAX_PIECES,
-    )
-    instance_box, instance_area, instance_class = measure_instances(
-        row, start, stop, class_id, run_group, first_cut, cuts
-    )
-    order = np.argsort(-instance_area, kind="stable")
-    order = order[instance_area[order] >= min_area]
-    masks, foot_x, confidence, offset = paint_instances(
-        row, start, stop, run_group, first_cut, cuts, instance_box, order, grid_confidence, height, width
-    )
-    users = []
-    for i, instance in enumerate(order.tolist()):
-        x1, y1, x2, y2 = instance_box[instance].tolist()
-        users.append(
-            RoadUser(
-                id=i + 1,
-                class_name=classes[instance_class[instance]].name,
-                box_xyxy=(x1, y1, x2, y2),
-                foot_px=(float(foot_x[i]), float(y2)),
-                area_px=int(instance_area[instance]),
-                confidence=float(confidence[i]),
-                mask=masks[offset[i] : offset[i + 1]].reshape(y2 - y1, x2 - x1),
-            )
+    )  # fmt: skip
+    box, area, instance_class = measure_instances(row, start, stop, class_id, run_group, first_cut, cuts)
+    order = np.argsort(-area, kind="stable")
+    masks, begin, foot_x, confidence = paint_instances(
+        row, start, stop, run_group, first_cut, cuts, box, area, order, grid_confidence, height, width,
+        rules.min_area * height * width, MAX_MASKS * height * width,
+    )  # fmt: skip
+    order = order[: len(foot_x)]
+    return tuple(
+        RoadUser(
+            id=i + 1,
+            class_name=classes[instance_class[instance]].name,
+            box_xyxy=(x1, y1, x2, y2),
+            foot_px=(float(foot_x[i]), float(y2)),
+            area_px=int(area[instance]),
+            confidence=float(confidence[i]),
+            mask=masks[begin[i] : begin[i + 1]].reshape(y2 - y1, x2 - x1),
         )
-    return tuple(users)
+        for i, (instance, (x1, y1, x2, y2)) in enumerate(zip(order.tolist(), box[order].tolist(), strict=True))
+    )
 
 
 def _kinds(classes: Sequence[SegmentationClass]) -> NDArray[np.uint8]:
-    """(256,) 1 for classes of people, 2 for vehicles, 3 for what thinly stands before them, 0 for the rest."""
+    """(256,) the kind of every class: `PERSONAL`, `VEHICLE`, `OCCLUDER`, or 0 for the rest."""
     kind = np.zeros(256, np.uint8)
     for index, entry in enumerate(classes):
-        for number, names in enumerate((PEOPLE, VEHICLES, OCCLUDERS), start=1):
-            if entry.name in names:
-                kind[index] = number
+        kind[index] = KINDS.get(entry.name, 0)
     return kind
-
-
-def _number_pieces(
-    box: NDArray[np.int32],
-    area: NDArray[np.int64],
-    piece_class: NDArray[np.uint8],
-    kind: NDArray[np.uint8],
-    size_hw: tuple[int, int],
-    rules: InstanceRules,
-) -> NDArray[np.int32]:
-    """The pieces that matter, largest first: large enough to be part of somebody, and not the own bonnet."""
-    height, width = size_hw
-    large = area >= max(rules.min_area * height * width / 4, 1)
-    bonnet = (
-        (kind[piece_class] == 2)
-        & (box[:, 3] == height)
-        & (box[:, 2] - box[:, 0] > rules.bonnet_width * width)
-        & (box[:, 3] - box[:, 1] <= rules.bonnet_height * height)
-    )
-    chosen = np.flatnonzero(large & ~bonnet)
-    chosen = chosen[np.argsort(-area[chosen], kind="stable")][:MAX_PIECES]
-    return chosen.astype(np.int32)

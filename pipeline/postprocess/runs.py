@@ -121,31 +121,37 @@ def _encode(class_ids: ClassIds, row_offsets: Ints, row: Ints, start: Ints, stop
     return count
 
 
-@kernel()
-def select_runs(row_offsets: Ints, class_id: ClassIds, wanted: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+def select_runs(runs: Runs, wanted: NDArray[np.bool_]) -> tuple[Runs, Ints]:
     """The runs of some classes only.
 
     Args:
-        row_offsets: (H + 1,) where each row's runs begin.
-        class_id: (R,) class of each run.
+        runs: All of them.
         wanted: (256,) which classes to select.
 
     Returns:
-        (H + 1,) where each row's selected runs begin among those, and (S,) their indices among all runs.
+        The S selected runs, and (S,) their indices among all runs.
     """
-    count = 0
-    for run in range(len(class_id)):
-        count += wanted[class_id[run]]
+    offsets, index, row, start, stop, class_id = _select(
+        runs.row_offsets, runs.row, runs.start, runs.stop, runs.class_id, wanted
+    )
+    return Runs(runs.size_hw, offsets, row, start, stop, class_id), index
+
+
+@kernel()
+def _select(
+    row_offsets: Ints, row: Ints, start: Ints, stop: Ints, class_id: ClassIds, wanted: NDArray[np.bool_]
+) -> tuple[Ints, Ints, Ints, Ints, Ints, ClassIds]:
+    """Where each row's selected runs begin among those, their indices, and the arrays of the selected ones."""
     offsets = np.zeros(len(row_offsets), np.int32)
-    selected = np.empty(count, np.int32)
+    index = np.empty(len(class_id), np.int32)
     count = 0
     for y in range(len(row_offsets) - 1):
         for run in range(row_offsets[y], row_offsets[y + 1]):
-            if wanted[class_id[run]]:
-                selected[count] = run
-                count += 1
+            index[count] = run
+            count += wanted[class_id[run]]
         offsets[y + 1] = count
-    return offsets, selected
+    index = index[:count].copy()
+    return offsets, index, row[index], start[index], stop[index], class_id[index]
 
 
 @kernel()

@@ -43,7 +43,7 @@ def segment(logits: Floats, classes: Sequence[SegmentationClass], size_hw: tuple
 
 
 def segment_with_runs(
-    logits: Floats, classes: Sequence[SegmentationClass], buffers: RunBuffers
+    logits: Floats, classes: Sequence[SegmentationClass], buffers: RunBuffers, out: Ids | None = None
 ) -> tuple[Segmentation, Runs]:
     """As `segment`, together with the runs of the class map, which cost next to nothing while it is made.
 
@@ -51,6 +51,7 @@ def segment_with_runs(
         logits: (K, h, w) float32.
         classes: The K classes.
         buffers: Of the image's size; the runs are views of it.
+        out: (H, W) uint8 to write the class ids into, or None for a new array.
     """
     if logits.ndim != 3 or logits.shape[0] != len(classes) or not 0 < len(classes) < 256 or not logits.size:
         message = f"expected logits (K, h, w) for {len(classes)} classes, got {logits.shape}"
@@ -62,7 +63,7 @@ def segment_with_runs(
     confidence = np.empty((grid_height, grid_width), np.float32)
     _classify_grid(logits, labels, confidence)
     rows, columns = _axis(grid_height, height), _axis(grid_width, width)
-    class_ids = np.empty((height, width), np.uint8)
+    class_ids = np.empty((height, width), np.uint8) if out is None else out
     count = _fill(
         logits,
         labels,
@@ -213,7 +214,8 @@ def _find_contenders(
     """List the classes that could win inside a cell, ascending, with their logits there.
 
     A class that is beaten at all four corners by one and the same winner of a corner is beaten everywhere inside.
-    The logit at (u, v) from the upper left corner, 0 to 1 each, is ``p[0] + p[1] v + (p[2] + p[3] v) u``.
+    The logit at (u, v) from the upper left corner, 0 to 1 each, is ``p[0] + p[1] v + (p[2] + p[3] v) u``. Where there
+    are two contenders, as in nine cells of ten, the first of their planes is the lead of the first over the second.
     """
     left, right = max(cell - 1, 0), min(cell, labels.shape[1] - 1)
     winners = (labels[upper, left], labels[upper, right], labels[lower, left], labels[lower, right])
@@ -234,6 +236,9 @@ def _find_contenders(
             contenders[count] = k
             planes[count, 0], planes[count, 1], planes[count, 2], planes[count, 3] = a, c - a, b - a, d - c - (b - a)
             count += 1
+    if count == 2:
+        for corner in range(4):
+            planes[0, corner] -= planes[1, corner]
     return count
 
 
@@ -265,14 +270,14 @@ def _sweep_row(
         cell = mixed[i]
         x, end = column_edges[cell], column_edges[cell + 1]
         while x < end:
-            winner = _winner(planes, i, sizes[i], v, column_weights[x])
+            winner, ahead = _stretch(planes, i, sizes[i], v, column_weights, x, end)
             if contenders[i, winner] != label:
                 if x > begin:
                     start[count], stop[count], class_id[count] = begin, x, label
                     count += 1
                     begin = x
                 label = contenders[i, winner]
-            x = _stretch_end(planes, i, sizes[i], winner, v, column_weights, x, end)
+            x = ahead
         after = column_edges[mixed[i + 1]] if i + 1 < mixed_count else width
         if end < after and labels[cell] != label:  # a stretch of cells whose corners agree begins
             if end > begin:
@@ -285,32 +290,30 @@ def _sweep_row(
 
 
 @kernel(inline=True)
-def _winner(planes: Floats, i: int, size: int, v: np.float32, u: np.float32) -> int:
-    """The contender with the largest logit at (u, v) of cell `i`, the first of equals."""
-    winner = 0
-    best = planes[i, 0, 0] + planes[i, 0, 1] * v + (planes[i, 0, 2] + planes[i, 0, 3] * v) * u
-    for j in range(1, size):
-        value = planes[i, j, 0] + planes[i, j, 1] * v + (planes[i, j, 2] + planes[i, j, 3] * v) * u
-        if value > best:
-            best = value
-            winner = j
-    return winner
-
-
-@kernel(inline=True)
-def _stretch_end(
-    planes: Floats, i: int, size: int, winner: int, v: np.float32, column_weights: Floats, x: int, end: int
-) -> int:
-    """The first column after `x` at which another contender overtakes the winner at `x`, or the end of the cell."""
-    level = planes[i, winner, 0] + planes[i, winner, 1] * v
-    slope = planes[i, winner, 2] + planes[i, winner, 3] * v
-    overtaken_at = np.float32(2.0)
-    for j in range(size):
-        lead = level - (planes[i, j, 0] + planes[i, j, 1] * v)
-        gain = planes[i, j, 2] + planes[i, j, 3] * v - slope
-        if lead < overtaken_at * gain:
-            overtaken_at = lead / gain
+def _stretch(
+    planes: Floats, i: int, size: int, v: np.float32, column_weights: Floats, x: int, end: int
+) -> tuple[int, int]:
+    """Which contender wins at column `x` of cell `i`, and the column where it stops winning, at most `end`."""
     first, last = column_weights[x], column_weights[end - 1]
-    if overtaken_at >= last:
-        return end
-    return min(x + max(int((overtaken_at - first) * np.float32(end - 1 - x) / (last - first)) + 1, 1), end)
+    level, slope = planes[i, 0, 0] + planes[i, 0, 1] * v, planes[i, 0, 2] + planes[i, 0, 3] * v
+    winner = 0
+    if size == 2:  # the plane is the lead of the first over the second
+        winner = 0 if level + slope * first >= 0 else 1
+        overtaken = winner != (0 if level + slope * last >= 0 else 1)
+        overtaken_at = -level / slope
+    else:
+        for j in range(1, size):
+            challenge = planes[i, j, 0] + planes[i, j, 1] * v
+            gain = planes[i, j, 2] + planes[i, j, 3] * v
+            if challenge + gain * first > level + slope * first:
+                level, slope, winner = challenge, gain, j
+        overtaken_at = np.float32(2.0)
+        for j in range(size):
+            lead = level - (planes[i, j, 0] + planes[i, j, 1] * v)
+            gain = planes[i, j, 2] + planes[i, j, 3] * v - slope
+            if lead < overtaken_at * gain:
+                overtaken_at = lead / gain
+        overtaken = overtaken_at < last
+    if overtaken:
+        end = min(x + max(int((overtaken_at - first) * np.float32(end - 1 - x) / (last - first)) + 1, 1), end)
+    return winner, end

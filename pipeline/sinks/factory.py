@@ -70,10 +70,18 @@ def _is_folder(path: Path, output: str) -> bool:
 
 
 def _protect_source(path: Path, output: str, source: str) -> None:
-    """Refuse an output that is the source itself, or the folder of its images."""
-    try:
-        overwritten = path.samefile(source)
-    except (OSError, ValueError):
-        return  # One of them does not exist or is no path: nothing to protect.
-    if overwritten:
+    """Refuse an output that is the source itself, or a folder in which label pictures could replace its images."""
+    if _same(path, Path(source)):
         raise ConfigError(f"cannot write {output}: it is the source itself; name another output")
+    may_be_png = Path(source).suffix.lower() == ".png" or not Path(source).is_file()
+    if "://" not in source and may_be_png and _same(path, Path(source).parent):
+        raise ConfigError(
+            f"cannot write {output}: label pictures could replace the source's images; name another folder"
+        )
+
+
+def _same(first: Path, second: Path) -> bool:
+    try:
+        return first.samefile(second)
+    except (OSError, ValueError):
+        return False  # One of them does not exist, or is no path.

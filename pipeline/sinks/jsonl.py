@@ -146,7 +146,7 @@ class JsonlSink:
             SinkError: The disk is full or failed. Every line before this one is complete.
         """
         if self._file.closed or self._file.failure is not None:
-            raise SinkError(f"cannot write {self.name}: it is closed")
+            raise SinkError(f"cannot write {self.name}: it was closed, or failed before")
         self._encoder.encode_into(scene_record(scene), self._buffer)
         self._buffer += b"\n"
         self._file.write(self._buffer)
@@ -157,3 +157,9 @@ class JsonlSink:
     def close(self) -> None:
         """Close the file. May be called more than once."""
         self._file.close()
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(scene_schema()), indent=2).decode() + "\n")

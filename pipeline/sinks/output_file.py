@@ -80,8 +80,8 @@ class OutputFile:
         self._pristine = True
         self._committed_size = 0
         prepare_folder(path.parent, output)
-        self._existed = path.exists()
         try:
+            self._existed = path.exists()
             if self._existed and not stat.S_ISREG(path.stat().st_mode):
                 reason = "that is a folder; name a file in it" if path.is_dir() else "that is not a regular file"
                 raise SinkError(f"cannot write {output}: {reason}")

@@ -1,9 +1,9 @@
 """The drawn picture as a video file: H.264 that every browser plays, at the source's own timestamps.
 
-The file is readable at any moment, also after a crash, a kill or a full disk: the encoder holds no frame back, and
-each frame is written as a fragment of its own (ISO/IEC 14496-12, 8.8; some 100 bytes each), respectively a cluster
-in Matroska. When an MP4 or MOV file is closed it becomes an ordinary, seekable file with one index (FFmpeg's
-``hybrid_fragmented``).
+The file is readable at any moment, also after a crash, a kill or a full disk, up to the last frame but one: the
+encoder holds no frame back, and each frame is written as a fragment of its own (ISO/IEC 14496-12, 8.8; some 100
+bytes each), in Matroska as a cluster, when the next one comes. When an MP4 or MOV file is closed it becomes an
+ordinary, seekable file with one index (FFmpeg's ``hybrid_fragmented``).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _X264_OPTIONS = {
     # A third faster than "veryfast" at equal quality, for files a tenth larger: the network needs the cores.
     "preset": "superfast",
     "crf": "24",
-    # One picture in, one out: a kill loses nothing, finishing takes no time. It also turns off B-frames, so the
+    # One picture in, one out: a kill loses next to nothing, finishing takes no time. It also turns off B-frames, so the
     # decoding order is the playing order and the first frame stands at 0 without an edit list.
     "tune": "zerolatency",
     "forced-idr": "1",
@@ -101,8 +101,8 @@ class VideoSink:
         """
         if picture is None:
             raise ValueError("VideoSink.write needs the drawn picture")
-        if self._file.closed:
-            raise SinkError(f"cannot write {self.name}: it is closed")
+        if self._file.closed or self._file.failure is not None:
+            raise SinkError(f"cannot write {self.name}: it was closed, or failed before")
         if self._encoder is None:
             self._encoder = _Encoder(self._file, self._rate, picture.shape[0], picture.shape[1])
         if picture.shape[:2] != self._encoder.size_hw:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 
@@ -23,10 +24,23 @@ _PROBE_LIMIT_S = 20.0
 
 
 def display_available() -> bool:
-    """Whether there seems to be a screen to show a window on. Costs nothing; `WindowSink` makes sure of it."""
+    """Whether there seems to be a screen to show a window on. Takes no time; `WindowSink` makes sure of it."""
     if sys.platform in {"darwin", "win32"}:
         return True
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    display = os.environ.get("DISPLAY", "")
+    if display.startswith(":"):
+        return _x_server_listens(display[1:].partition(".")[0])
+    return bool(display or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _x_server_listens(number: str) -> bool:
+    """Whether a local X server answers: DISPLAY often outlives it, in containers and remote shells."""
+    for address in (f"/tmp/.X11-unix/X{number}", f"\0/tmp/.X11-unix/X{number}"):  # noqa: S108 - set by the X protocol
+        with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
+            connection.settimeout(1.0)
+            connection.connect(address)
+            return True
+    return False
 
 
 class WindowSink:
@@ -61,7 +75,7 @@ class WindowSink:
         try:
             if not self._open:
                 self._show_window(picture)
-            elif cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) < 1:
+            elif not _is_visible():
                 raise SinkClosed
             cv2.imshow(TITLE, picture)
             key = cv2.waitKey(1) & 0xFF
@@ -90,6 +104,15 @@ class WindowSink:
             cv2.destroyWindow(TITLE)
 
 
+def _is_visible() -> bool:
+    import cv2
+
+    try:
+        return cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE) >= 1
+    except cv2.error:  # Qt takes all its machinery down with the last window.
+        return False
+
+
 def _require_display(name: str) -> None:
     """Raise a `SinkError` unless a window can be opened here.
 
@@ -98,7 +121,10 @@ def _require_display(name: str) -> None:
     """
     instead = "name an output file instead, for instance out/overlay.mp4"
     if not display_available():
-        raise SinkError(f"cannot open {name}: this machine has no display (DISPLAY is not set); {instead}")
+        screen = (
+            f"the display {os.environ['DISPLAY']} is gone" if "DISPLAY" in os.environ else "this machine has no display"
+        )
+        raise SinkError(f"cannot open {name}: {screen}; {instead}")
     try:
         probe = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, timeout=_PROBE_LIMIT_S, check=False)
     except subprocess.TimeoutExpired:

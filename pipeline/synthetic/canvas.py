@@ -10,7 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EMPTY_M", "Canvas", "Light", "Textures", "View"]
+__all__ = ["EMPTY_M", "Canvas", "Color", "Light", "Textures", "View"]
+
+Color = tuple[float, float, float]
+"""Blue, green, red."""
 
 EMPTY_M = 1e6
 """Depth of a pixel where nothing stands: finite, because kernels with fast arithmetic must not compare infinities."""
@@ -57,7 +60,7 @@ class View(NamedTuple):
 
 
 class Light(NamedTuple):
-    """Sun, sky and air. Colours are BGR from 0 to 255.
+    """Sun, sky and air. Colours are blue, green, red from 0 to 255.
 
     Attributes:
         sun_x: Unit vector towards the sun in the fixed frame.
@@ -65,11 +68,11 @@ class Light(NamedTuple):
         sun_z: Same.
         sun: Strength of direct sunlight on a surface that faces it.
         ambient: Strength of the light of the sky.
-        gain: (3,) float64, the tint that light gives to everything.
-        sky_high: (3,) float64, colour of the sky high up.
-        sky_low: (3,) float64, colour of the sky at the horizon.
+        gain: The tint that light gives to everything.
+        sky_high: Colour of the sky high up.
+        sky_low: Colour of the sky at the horizon.
         cloud: How much of the sky is clouds, 0 to 1.
-        haze: (3,) float64, colour that distance fades to.
+        haze: Colour that distance fades to.
         haze_per_m: How fast it does.
         lamps: How bright lamps and lit windows are, 0 by day to 1 at dusk.
     """
@@ -79,11 +82,11 @@ class Light(NamedTuple):
     sun_z: float
     sun: float
     ambient: float
-    gain: NDArray[np.float64]
-    sky_high: NDArray[np.float64]
-    sky_low: NDArray[np.float64]
+    gain: Color
+    sky_high: Color
+    sky_low: Color
     cloud: float
-    haze: NDArray[np.float64]
+    haze: Color
     haze_per_m: float
     lamps: float
 

@@ -125,7 +125,7 @@ class SyntheticDrive:
         self._traffic = build_traffic(seed, self._street, self._motion, duration_s)
         self._mount = _mount(generator)
         self._noise = sensor_noise(round(generator.uniform(1.0, 1.8) + 1.2 * self._light.lamps, 1))
-        self._softness = int(generator.integers(4, 9))
+        self._softness = np.float32(generator.uniform(0.11, 0.24))
         self._canvas = _canvas(size_hw)
 
     def __len__(self) -> int:
@@ -200,11 +200,11 @@ class SyntheticDrive:
         street, light, patterns = self._street, self._light, textures()
         first = int(np.searchsorted(street.wall_starts, view.x - 28.0))
         last = int(np.searchsorted(street.wall_starts, view.x + _VIEW_M))
-        draw_walls(canvas, view, light, street.road, patterns, street.walls, first, last)
-        draw_ground_and_sky(canvas, view, light, street.road, patterns)
+        draw_walls(canvas, view, light, street.road, street.tables, patterns, street.walls[first:last])
+        draw_ground_and_sky(canvas, view, light, street.road, street.tables, patterns)
         objects = street.objects
         near = objects[np.searchsorted(objects[:, 1], view.x - 4.0) : np.searchsorted(objects[:, 1], view.x + _VIEW_M)]
-        draw_objects(canvas, view, light, street.road, patterns, np.concatenate((near, users)), _VIEW_M)
+        draw_objects(canvas, view, light, street.road, street.tables, patterns, np.concatenate((near, users)), _VIEW_M)
 
     def _truth(
         self, canvas: Canvas, view: View, camera: SyntheticCamera, users: FloatArray, time_s: float

@@ -9,44 +9,44 @@ from pipeline.jit import kernel
 
 __all__ = ["develop"]
 
+_TO_NEAREST = np.float32(0.5)
 
-@kernel()
-def soften_row(source: NDArray[np.uint8], center: int, out: NDArray[np.int32]) -> None:
-    """Blur one row of interleaved BGR horizontally with weights 1, center, 1."""
+
+@kernel(fastmath=True)
+def soften_row(source: NDArray[np.uint8], weight: np.float32, out: NDArray[np.float32]) -> None:
+    """Blur one row of interleaved BGR horizontally: every pixel plus `weight` times both neighbours."""
     count = source.shape[0]
     for i in range(3):
-        out[i] = (center + 1) * source[i] + source[i + 3]
-        out[count - 1 - i] = (center + 1) * source[count - 1 - i] + source[count - 4 - i]
+        out[i] = source[i] + weight * np.float32(np.float32(source[i]) + source[i + 3])
+        j = count - 1 - i
+        out[j] = source[j] + weight * np.float32(np.float32(source[j]) + source[j - 3])
     for i in range(3, count - 3):
-        out[i] = np.int32(source[i - 3]) + center * np.int32(source[i]) + np.int32(source[i + 3])
+        out[i] = np.float32(source[i]) + weight * (np.float32(source[i - 3]) + np.float32(source[i + 3]))
 
 
-@kernel()
+@kernel(fastmath=True)
 def develop(
-    source: NDArray[np.uint8], noise: NDArray[np.int16], frame: int, center: int, out: NDArray[np.uint8]
+    source: NDArray[np.uint8], noise: NDArray[np.int8], frame: int, weight: np.float32, out: NDArray[np.uint8]
 ) -> None:
     """Soften a picture and add sensor noise.
 
     Args:
         source: (H, 3 W) uint8, rows of interleaved BGR.
-        noise: (65536,) int16 samples; where reading starts is drawn per row and frame.
+        noise: (N,) int8 samples, N > 3 W; where reading starts is drawn per row and frame.
         frame: Which frame of the drive it is: the noise's seed.
-        center: Weight of a pixel against 1 for each neighbour; the blur is [1 center 1] in both directions.
+        weight: Of either neighbour against 1 for the pixel itself; along rows, then along columns.
         out: (H, 3 W) uint8.
     """
     height, count = source.shape
-    rows = np.empty((3, count), np.int32)
-    soften_row(source[0], center, rows[0])
-    soften_row(source[0], center, rows[1])
-    total = (center + 2) * (center + 2)
-    factor = (65536 + total // 2) // total
+    rows = np.empty((3, count), np.float32)
+    soften_row(source[0], weight, rows[0])
+    soften_row(source[0], weight, rows[1])
+    one, low, high = np.float32(1.0), np.float32(0.0), np.float32(255.0)
+    scale = one / ((one + weight + weight) * (one + weight + weight))
     for y in range(height):
-        soften_row(source[min(y + 1, height - 1)], center, rows[(y + 2) % 3])
-        above, here, below = rows[y % 3], rows[(y + 1) % 3], rows[(y + 2) % 3]
-        start = ((frame * 7919 + y) * 40503 + (frame ^ y) * 9176) % (65536 - count)
-        grain = noise[start : start + count]
-        target = out[y]
+        soften_row(source[min(y + 1, height - 1)], weight, rows[(y + 2) % 3])
+        above, here, below, target = rows[y % 3], rows[(y + 1) % 3], rows[(y + 2) % 3], out[y]
+        start = ((frame * 7919 + y) * 40503 + (frame ^ y) * 9176) % (len(noise) - count)
         for i in range(count):
-            value = ((above[i] + np.int32(center) * here[i] + below[i]) * np.int32(factor) + 32768) >> 16
-            value += grain[i]
-            target[i] = np.uint8(min(max(value, np.int32(0)), np.int32(255)))
+            value = (here[i] + weight * (above[i] + below[i])) * scale + np.float32(noise[start + i]) + _TO_NEAREST
+            target[i] = np.uint8(np.int32(min(max(value, low), high)))

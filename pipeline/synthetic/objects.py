@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.jit import kernel
 from pipeline.synthetic.canvas import Canvas, Light, Textures, View
 from pipeline.synthetic.furniture import draw_bush, draw_lamp, draw_railing, draw_sign, draw_tree
-from pipeline.synthetic.ground import RoadTables, lookup, sunlit
+from pipeline.synthetic.roadway import Road, RoadTables, lookup, sunlit
 from pipeline.synthetic.people import draw_person, draw_rider, person_contacts, rider_contacts
 from pipeline.synthetic.raster import to_camera
 from pipeline.synthetic.vehicles import car_contacts, draw_car
@@ -123,7 +123,14 @@ def draw_object(canvas: Canvas, view: View, light: Light, textures: Textures, ro
 
 @kernel(fastmath=True)
 def draw_objects(
-    canvas: Canvas, view: View, light: Light, road: RoadTables, textures: Textures, objects: FloatArray, far_m: float
+    canvas: Canvas,
+    view: View,
+    light: Light,
+    road: Road,
+    tables: RoadTables,
+    textures: Textures,
+    objects: FloatArray,
+    far_m: float,
 ) -> None:
     """Draw all objects between the camera and `far_m`, furthest first, after the shadows of all of them."""
     count = len(objects)
@@ -134,8 +141,8 @@ def draw_objects(
         if int(row[0]) == RAILING:
             mx, my = 0.5 * (row[1] + row[5]), 0.5 * (row[2] + row[6])
         depths[i] = to_camera(view, mx, my, row[3])[2]
-        t = (row[2] - lookup(road.center, row[1])) * lookup(road.cosine, row[1])
-        visible[i] = sunlit(light, road, row[1], t, 1.0, 1.0)
+        t = (row[2] - lookup(tables.center, row[1])) * lookup(tables.cosine, row[1])
+        visible[i] = sunlit(light, road, tables, row[1], t, 1.0, 1.0)
         if -4.0 < depths[i] < min(far_m, 70.0):
             cast_shadow(canvas, view, light, row, visible[i])
     order = np.argsort(-depths)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.synthetic.ground import TABLE_START_M, TABLE_STEPS_PER_M, RoadTables
 from pipeline.synthetic.objects import BUSH, LAMP, OBJECT_COLUMNS, RAILING, SIGN, TREE
+from pipeline.synthetic.roadway import TABLE_START_M, TABLE_STEPS_PER_M, Road, RoadTables
 from pipeline.synthetic.walls import FACADE, HEDGE, PLAIN, ROOF, SHOP, WALL_COLUMNS
 
 __all__ = ["Course", "Street", "build_street"]
@@ -57,7 +57,8 @@ class Street:
 
     Attributes:
         course: The centre line.
-        road: Tables for the ground's kernel.
+        road: Measures and colours of carriageway and pavements.
+        tables: What changes along them.
         walls: (N, WALL_COLUMNS) float64, sorted by their first x.
         wall_starts: (N,) float64, smallest x of each wall.
         objects: (M, OBJECT_COLUMNS) float64, sorted by x.
@@ -67,7 +68,8 @@ class Street:
     """
 
     course: Course
-    road: RoadTables
+    road: Road
+    tables: RoadTables
     walls: FloatArray
     wall_starts: FloatArray
     objects: FloatArray
@@ -81,7 +83,7 @@ class _Builder:
     """Collects rows while the street grows along x."""
 
     course: Course
-    road: RoadTables
+    road: Road
     generator: Generator
     walls: list[FloatArray]
     objects: list[FloatArray]
@@ -117,9 +119,7 @@ def build_street(seed: int, length_m: float) -> Street:
          [plan.uniform(0.0, 1.0), 2 * math.pi / plan.uniform(120, 200), plan.uniform(0, 6.3)]]
     )  # fmt: skip
     course = Course(waves)
-    lane = plan.uniform(2.9, 3.6)
-    parking = float(plan.choice((0.0, 2.1), p=(0.35, 0.65)))
-    road = _road(plan, streams[5], course, length_m, lane, parking)
+    road = _road(plan)
     walls: list[FloatArray] = []
     objects: list[FloatArray] = []
     green = plan.uniform(0.05, 0.75)
@@ -128,7 +128,6 @@ def build_street(seed: int, length_m: float) -> Street:
         builder = _Builder(course, road, streams[1 + index], walls, objects)
         roofs.append(_line_with_buildings(builder, side, length_m, green))
         _furnish(_Builder(course, road, streams[3 + index], walls, objects), side, length_m, green)
-    road = road._replace(roof_left=_roof_table(roofs[0], len(road.center)), roof_right=_roof_table(roofs[1], len(road.center)))
     wall_array = np.array(walls)
     starts = wall_array[:, [0, 3, 6, 9]].min(axis=1)
     order = np.argsort(starts, kind="stable")
@@ -136,39 +135,49 @@ def build_street(seed: int, length_m: float) -> Street:
     return Street(
         course=course,
         road=road,
+        tables=_tables(streams[5], course, length_m, roofs),
         walls=np.ascontiguousarray(wall_array[order]),
         wall_starts=starts[order],
         objects=np.ascontiguousarray(object_array[np.argsort(object_array[:, 1], kind="stable")]),
         traffic_side=int(plan.choice((1, -1))),
-        lane_m=lane / 2,
+        lane_m=0.5 * (road.half_width - road.parking),
         length_m=length_m,
     )
 
 
-def _road(plan: Generator, far: Generator, course: Course, length_m: float, lane: float, parking: float) -> RoadTables:
-    steps = int((length_m - TABLE_START_M) * TABLE_STEPS_PER_M) + 4
-    x = TABLE_START_M + np.arange(steps) / TABLE_STEPS_PER_M
-    skyline, kinds = _skyline(far)
-    asphalt = plan.uniform(78, 128) * np.array([1.02, 1.0, 0.985])
-    zebras = np.cumsum(plan.uniform(60, 160, 1 + int(length_m / 60)))
-    return RoadTables(
-        center=course.center(x),
-        cosine=1.0 / np.sqrt(1.0 + course.slope(x) ** 2),
-        roof_left=np.zeros(steps),
-        roof_right=np.zeros(steps),
-        skyline=skyline,
-        skyline_kind=kinds,
-        zebra=zebras[zebras < length_m],
+def _road(plan: Generator) -> Road:
+    lane = plan.uniform(2.9, 3.6)
+    parking = float(plan.choice((0.0, 2.1), p=(0.35, 0.65)))
+    grey, stone = plan.uniform(78, 128), plan.uniform(118, 172)
+    return Road(
         half_width=lane + parking,
         pavement=plan.uniform(2.2, 4.2),
         kerb=plan.uniform(0.09, 0.15),
         parking=parking,
-        dash=(plan.uniform(2.0, 4.0), plan.uniform(3.0, 6.0)),
+        dash=plan.uniform(2.0, 4.0),
+        gap=plan.uniform(3.0, 6.0),
         edge_lines=int(plan.integers(0, 3)) if parking == 0.0 else 0,
-        edge_color=np.array(((60.0, 190.0, 215.0), (205.0, 208.0, 208.0))[int(plan.integers(2))]),
+        edge_color=((60.0, 190.0, 215.0), (205.0, 208.0, 208.0))[int(plan.integers(2))],
         slab=plan.uniform(0.45, 0.9),
-        paving=plan.uniform(118, 172) * np.array([plan.uniform(0.9, 1.0), plan.uniform(0.96, 1.0), 1.02]),
-        asphalt=asphalt,
+        paving=(stone * plan.uniform(0.9, 1.0), stone * plan.uniform(0.96, 1.0), stone * 1.02),
+        asphalt=(grey * 1.02, grey, grey * 0.985),
+    )
+
+
+def _tables(
+    generator: Generator, course: Course, length_m: float, roofs: list[list[tuple[float, float, float]]]
+) -> RoadTables:
+    steps = int((length_m - TABLE_START_M) * TABLE_STEPS_PER_M) + 4
+    x = TABLE_START_M + np.arange(steps) / TABLE_STEPS_PER_M
+    skyline, kinds = _skyline(generator)
+    return RoadTables(
+        center=course.center(x),
+        cosine=1.0 / np.sqrt(1.0 + course.slope(x) ** 2),
+        roof_left=_roof_table(roofs[0], steps),
+        roof_right=_roof_table(roofs[1], steps),
+        skyline=skyline,
+        skyline_kind=kinds,
+        zebra=np.cumsum(generator.uniform(60, 160, 1 + int(length_m / 60))),
     )
 
 

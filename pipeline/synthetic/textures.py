@@ -25,10 +25,10 @@ def textures() -> Textures:
 
 
 @lru_cache(maxsize=4)
-def sensor_noise(deviation: float) -> NDArray[np.int16]:
-    """(65536,) int16 Gaussian noise of that standard deviation in grey levels."""
+def sensor_noise(deviation: float) -> NDArray[np.int8]:
+    """(65537,) int8 Gaussian noise of that standard deviation in grey levels."""
     generator = np.random.default_rng(7)
-    return np.rint(generator.normal(0.0, deviation, 1 << 16)).astype(np.int16)
+    return np.clip(np.rint(generator.normal(0.0, deviation, (1 << 16) + 1)), -100, 100).astype(np.int8)
 
 
 def _blur_wrapped(image: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:

@@ -185,7 +185,7 @@ def _parked(generator: Generator, crowd: _Crowd, street: Street, crossings: list
         x = -20.0
         while x < street.length_m:
             x += generator.uniform(5.4, 7.5)
-            near = any(abs(x - place) < 4.5 for place in crossings) or np.any(np.abs(road.zebra - x) < 5.0)
+            near = any(abs(x - place) < 4.5 for place in crossings) or bool(np.any(np.abs(street.tables.zebra - x) < 5.0))
             if near or generator.random() > share:
                 continue
             look, size = _car(generator)

@@ -7,14 +7,15 @@ that a street seen at a grazing angle neither flickers nor turns into moiré.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
-from pipeline.synthetic.canvas import Canvas, Light, Textures, View
-from pipeline.synthetic.ground import RoadTables, covered, dashed, grain_level, lookup, sunlit
-from pipeline.synthetic.raster import clip_and_project, put, row_range, span, to_camera
+from pipeline.synthetic.canvas import Canvas, Color, Light, Textures, View
+from pipeline.synthetic.raster import clip_and_project, row_range, span, to_camera
+from pipeline.synthetic.roadway import Road, RoadTables, covered, dashed, grain_level, lookup, roof_towards_sun, shaded
 
 __all__ = ["FACADE", "HEDGE", "PLAIN", "ROOF", "SHOP", "WALL_COLUMNS", "draw_walls"]
 
@@ -23,8 +24,24 @@ FloatArray = NDArray[np.float64]
 FACADE, SHOP, PLAIN, ROOF, HEDGE = 0, 1, 2, 3, 4
 WALL_COLUMNS = 30
 """A wall is a row: 0..11 its corners (lower left, lower right, upper right, upper left seen from outside; x, y, z),
-12 kind, 13..15 BGR, 16..18 BGR of trim, 19 bay width, 20 window width, 21 storey height, 22 window height, 23 height of
-the ground floor, 24..26 BGR of shop front or door, 27 hash, 28 class, 29 strength of the courses."""
+12 kind, 13..15 colour, 16..18 colour of trim, 19 bay width, 20 window width, 21 storey height, 22 window height, 23 height of
+the ground floor, 24..26 colour of shop front or door, 27 hash, 28 class, 29 strength of the courses."""
+
+
+class Style(NamedTuple):
+    """How a wall looks; see `WALL_COLUMNS`."""
+
+    kind: int
+    wall: Color
+    trim: Color
+    bay: float
+    window_width: float
+    storey: float
+    window_height: float
+    ground: float
+    shop: Color
+    seed: int
+    courses: float
 
 
 @kernel(fastmath=True)
@@ -36,7 +53,7 @@ def hash01(a: int, b: int, c: int) -> float:
 
 
 @kernel(fastmath=True)
-def pane(light: Light, cell_u: int, cell_v: int, seed: int, up: float) -> tuple[float, float, float]:
+def pane(light: Light, cell_u: int, cell_v: int, seed: int, up: float) -> Color:
     """Colour of a window pane: the sky's reflection over a dark room, or a lit room at dusk."""
     pick = hash01(cell_u, cell_v, seed)
     glow = light.lamps if pick > 0.62 else 0.0
@@ -51,132 +68,227 @@ def pane(light: Light, cell_u: int, cell_v: int, seed: int, up: float) -> tuple[
 
 
 @kernel(fastmath=True)
-def facade(
-    light: Light, wall: FloatArray, grain: float, u: float, v: float, fu: float, fv: float
-) -> tuple[float, float, float]:
-    """Albedo of a façade at u metres along it and v metres up it."""
-    bay, storey, ground = wall[19], wall[21], wall[23]
-    seed = int(wall[27])
-    tone = 1.0 + 0.0028 * grain
-    if fv < 0.2:
-        course = dashed(v, fv, 0.02, 0.16)
-        tone -= wall[29] * course * (1.0 - fv * 5.0)
-    b, g, r = wall[13] * tone, wall[14] * tone, wall[15] * tone
-    if v < ground and wall[12] == SHOP:
-        return shop_front(light, wall, b, g, r, u, v, fu, fv)
-    cell_u, cell_v = math.floor(u / bay), math.floor((v - ground) / storey)
-    base = 0.0 if v < ground else ground
-    local_u = u - cell_u * bay - 0.5 * bay
-    height = v - base if v < ground else v - ground - cell_v * storey
-    tall = min(storey, ground) if v < ground else storey
-    middle = 0.52 * tall
-    window_height = wall[22] if tall >= storey * 0.9 else 0.6 * tall
-    is_door = v < ground and hash01(int(cell_u), 7, seed) > 0.6
-    if is_door:
-        middle, window_height = 1.05, 2.1
-    frame = covered(local_u, fu, 0.0, wall[20] + 0.16) * covered(height, fv, middle, window_height + 0.16)
-    if frame > 0.0:
-        b, g, r = b + (wall[16] - b) * frame, g + (wall[17] - g) * frame, r + (wall[18] - r) * frame
-        glass = covered(local_u, fu, 0.0, wall[20]) * covered(height, fv, middle, window_height)
-        if is_door:
-            pb, pg, pr = wall[24], wall[25], wall[26]
-        else:
-            pb, pg, pr = pane(light, int(cell_u), int(cell_v) + (v < ground) * 99, seed, height / tall)
-            glass *= 1.0 - 0.8 * covered(local_u, fu, 0.0, 0.07) - 0.6 * covered(height, fv, middle, 0.06)
-        b, g, r = b + (pb - b) * glass, g + (pg - g) * glass, r + (pr - r) * glass
-    band = covered(height, fv, 0.06, 0.2) * (1.0 if v > ground else 0.0)
-    sill = covered(height, fv, middle - 0.5 * window_height - 0.14, 0.1) * covered(local_u, fu, 0.0, wall[20] + 0.4)
-    edge = min(0.5 * band + 0.8 * sill, 1.0)
-    return b + (wall[16] - b) * edge, g + (wall[17] - g) * edge, r + (wall[18] - r) * edge
+def mix(under: Color, over: Color, share: float) -> Color:
+    """One colour over another."""
+    rest = 1.0 - share
+    return (
+        rest * under[0] + share * over[0],
+        rest * under[1] + share * over[1],
+        rest * under[2] + share * over[2],
+    )
+
+
+@kernel(fastmath=True)
+def facade(light: Light, style: Style, color: Color, u: float, v: float, hu: float, iu: float, hv: float, iv: float) -> Color:
+    """Albedo of a façade whose wall has a colour.
+
+    Args:
+        light: What the panes reflect.
+        style: Windows and colours.
+        color: The wall's colour here.
+        u: Metres along the wall.
+        v: Metres up it.
+        hu: Half of the pixel's footprint along it.
+        iu: 1 / (2 hu).
+        hv: Half of the footprint up it.
+        iv: 1 / (2 hv).
+    """
+    cell_u, below = math.floor(u / style.bay), v < style.ground
+    storey = style.ground if below else style.storey
+    cell_v = -1.0 if below else math.floor((v - style.ground) / style.storey)
+    across = abs(u - (cell_u + 0.5) * style.bay)
+    height = v if below else v - style.ground - cell_v * style.storey
+    if not below and height < 0.16 + hv:
+        color = mix(color, style.trim, 0.5 * covered(height, hv, iv, 0.06, 0.2))
+    width = style.window_width
+    if across > 0.5 * width + 0.2 + hu:
+        return color
+    middle, tall = 0.52 * storey, style.window_height
+    door = below and hash01(int(cell_u), 7, style.seed) > 0.6
+    if door:
+        middle, tall = 1.05, 2.1
+    away = abs(height - middle)
+    if away > 0.5 * tall + 0.2 + hv:
+        return color
+    sill = covered(height, hv, iv, middle - 0.5 * tall - 0.14, 0.1) * covered(across, hu, iu, 0.0, width + 0.4)
+    frame = covered(across, hu, iu, 0.0, width + 0.16) * covered(away, hv, iv, 0.0, tall + 0.16)
+    color = mix(color, style.trim, min(frame + 0.8 * sill, 1.0))
+    glass = covered(across, hu, iu, 0.0, width) * covered(away, hv, iv, 0.0, tall)
+    if door:
+        return mix(color, style.shop, glass)
+    bars = 0.8 * covered(across, hu, iu, 0.0, 0.07) + 0.6 * covered(away, hv, iv, 0.0, 0.06)
+    inside = pane(light, int(cell_u), int(cell_v), style.seed, height / storey)
+    return mix(color, inside, glass * max(1.0 - bars, 0.0))
 
 
 @kernel(fastmath=True)
 def shop_front(
-    light: Light, wall: FloatArray, b: float, g: float, r: float, u: float, v: float, fu: float, fv: float
-) -> tuple[float, float, float]:
-    """Albedo of the ground floor of a shop: plinth, display windows, sign board."""
-    bay = wall[19] * 1.6
+    light: Light, style: Style, color: Color, u: float, v: float, hu: float, iu: float, hv: float, iv: float
+) -> Color:
+    """Albedo of the ground floor of a shop: plinth, display windows, sign board with letters. As in `facade`."""
+    bay = style.bay * 1.6
     cell = math.floor(u / bay)
-    local = u - (cell + 0.5) * bay
-    board = covered(v, fv, wall[23] - 0.45, 0.7)
-    b, g, r = b + (wall[24] - b) * board, g + (wall[25] - g) * board, r + (wall[26] - r) * board
-    letters = board * covered(v, fv, wall[23] - 0.45, 0.3) * dashed(u, fu, 0.16, 0.3) * covered(local, fu, 0.0, bay * 0.6)
-    b, g, r = b + (225.0 - b) * letters, g + (230.0 - g) * letters, r + (230.0 - r) * letters
-    glass = covered(local, fu, 0.0, bay - 0.3) * covered(v, fv, 0.5 * (wall[23] - 0.85) + 0.2, wall[23] - 1.35)
-    pb, pg, pr = pane(light, int(cell), 3, int(wall[27]), v / wall[23])
-    goods = hash01(int(u * 2.5), int(v * 2.0), int(wall[27])) * max(0.0, 1.0 - 4.0 * fu) * 50.0
-    pb, pg, pr = pb + goods + 60 * light.lamps, pg + goods * 0.9 + 110 * light.lamps, pr + goods + 120 * light.lamps
-    return b + (pb - b) * glass, g + (pg - g) * glass, r + (pr - r) * glass
+    across = abs(u - (cell + 0.5) * bay)
+    top = style.ground - 0.45
+    if v > top - 0.35 - hv:
+        color = mix(color, style.shop, covered(v, hv, iv, top, 0.7))
+        letters = covered(v, hv, iv, top, 0.3)
+        if letters > 0.0:
+            letters *= dashed(u, hu, iu, 0.16, 0.3) * covered(across, hu, iu, 0.0, bay * 0.6)
+            color = mix(color, (225.0, 230.0, 230.0), letters)
+        return color
+    glass = covered(across, hu, iu, 0.0, bay - 0.3) * covered(v, hv, iv, 0.5 * style.ground - 0.22, style.ground - 1.35)
+    if glass <= 0.0:
+        return color
+    b, g, r = pane(light, int(cell), 3, style.seed, v / style.ground)
+    goods = hash01(int(u * 2.5), int(v * 2.0), style.seed) * max(0.0, 1.0 - 8.0 * hu) * 50.0
+    lamps = light.lamps
+    return mix(color, (b + goods + 60.0 * lamps, g + 0.9 * goods + 110.0 * lamps, r + goods + 120.0 * lamps), glass)
 
 
 @kernel(fastmath=True)
-def draw_wall(canvas: Canvas, view: View, light: Light, road: RoadTables, textures: Textures, wall: FloatArray) -> None:
+def surface(light: Light, style: Style, grain: float, u: float, v: float, hu: float, hv: float) -> Color:
+    """Albedo of any wall, for a footprint of ± hu along it and ± hv up it."""
+    iu, iv = 0.5 / hu, 0.5 / hv
+    if style.kind > SHOP:
+        tone = 1.0 + 0.0045 * grain
+        if style.kind == HEDGE:
+            tone = (1.0 + 0.013 * grain) * (0.55 + 0.45 * min(v / 1.2, 1.0))
+        elif style.kind == ROOF:
+            tone -= 0.2 * dashed(v, hv, iv, 0.05, 0.28)
+        elif style.courses > 0.0:
+            tone -= 0.5 * dashed(u, hu, iu, 0.02, 0.16)
+        tone = max(tone, 0.0)
+        return style.wall[0] * tone, style.wall[1] * tone, style.wall[2] * tone
+    tone = 1.0 + 0.0028 * grain
+    if hv < 0.1 and style.courses > 0.0:
+        tone -= style.courses * dashed(v, hv, iv, 0.02, 0.16) * (1.0 - hv * 10.0)
+    if v < 2.0:
+        tone *= 0.83 + 0.085 * v
+    color = (style.wall[0] * tone, style.wall[1] * tone, style.wall[2] * tone)
+    if style.kind == SHOP and v < style.ground:
+        return shop_front(light, style, color, u, v, hu, iu, hv, iv)
+    return facade(light, style, color, u, v, hu, iu, hv, iv)
+
+
+@kernel(fastmath=True)
+def style_of(row: FloatArray) -> Style:
+    """The part of a row that says how a wall looks."""
+    return Style(
+        int(row[12]), (row[13], row[14], row[15]), (row[16], row[17], row[18]), row[19], row[20], row[21], row[22], row[23],
+        (row[24], row[25], row[26]), int(row[27]), row[29],
+    )  # fmt: skip
+
+
+@kernel(fastmath=True)
+def draw_wall(
+    canvas: Canvas, view: View, light: Light, road: Road, tables: RoadTables, textures: Textures, row: FloatArray
+) -> None:
     """Draw one wall where it is nearer than what is there."""
     corners, cut, pixels = np.empty((4, 3)), np.empty((6, 3)), np.empty((6, 2))
     for i in range(4):
-        corners[i, 0], corners[i, 1], corners[i, 2] = to_camera(view, wall[3 * i], wall[3 * i + 1], wall[3 * i + 2])
-    eu, ev = corners[1] - corners[0], corners[3] - corners[0]
-    eu /= math.sqrt(np.sum(eu * eu))
-    ev /= math.sqrt(np.sum(ev * ev))
-    n = np.array([eu[1] * ev[2] - eu[2] * ev[1], eu[2] * ev[0] - eu[0] * ev[2], eu[0] * ev[1] - eu[1] * ev[0]])
+        corners[i, 0], corners[i, 1], corners[i, 2] = to_camera(view, row[3 * i], row[3 * i + 1], row[3 * i + 2])
+    e, f = corners[1] - corners[0], corners[3] - corners[0]
+    e /= math.sqrt(np.sum(e * e))
+    f /= math.sqrt(np.sum(f * f))
+    n = np.array([e[1] * f[2] - e[2] * f[1], e[2] * f[0] - e[0] * f[2], e[0] * f[1] - e[1] * f[0]])
     n /= math.sqrt(np.sum(n * n))
-    d = n[0] * corners[0, 0] + n[1] * corners[0, 1] + n[2] * corners[0, 2]
+    d = np.sum(n * corners[0])
     if d > -1e-3:
         return
     left = clip_and_project(view, corners, 4, cut, pixels)
     if left == 0:
         return
-    height, width = canvas.depth_m.shape
-    first, last = row_range(pixels, left, height)
-    u0, v0 = np.sum(corners[0] * eu), np.sum(corners[0] * ev)
-    r = view.rotation
-    up = (
-        n[0] * r[0, 0] + n[1] * r[1, 0] + n[2] * r[2, 0],
-        n[0] * r[0, 1] + n[1] * r[1, 1] + n[2] * r[2, 1],
-        n[0] * r[0, 2] + n[1] * r[1, 2] + n[2] * r[2, 2],
-    )
-    facing = max(up[0] * light.sun_x + up[1] * light.sun_y + up[2] * light.sun_z, 0.0) * light.sun
-    sky_lit = light.ambient * (0.82 + 0.18 * up[2] - 0.06 * (1.0 if up[1] > 0.3 else 0.0))
-    kind, class_id, seed = int(wall[12]), int(wall[28]), int(wall[27])
-    low = min(wall[2], wall[5])
-    step, ustep, vstep = n[0] / view.fx / d, eu[0] / view.fx, ev[0] / view.fx
-    side = 1.0 if 0.5 * (wall[1] + wall[4]) > lookup(road.center, 0.5 * (wall[0] + wall[3])) else -1.0
-    wall_t = side * (road.half_width + road.pavement)
+    first, last = row_range(pixels, left, canvas.depth_m.shape[0])
+    if last <= first:
+        return
+    plane = np.empty((3, 3))
+    plane[0], plane[1], plane[2] = n / d, e, f
+    origin = (np.sum(corners[0] * e), np.sum(corners[0] * f))
+    starts, stops = np.empty(last - first, np.int64), np.empty(last - first, np.int64)
     for y in range(first, last):
-        start, stop = span(pixels, left, y, width)
-        rx, ry = (start + 0.5 - view.cx) / view.fx, (y + 0.5 - view.cy) / view.fy
-        inverse = (n[0] * rx + n[1] * ry + n[2]) / d
-        ru, rv = eu[0] * rx + eu[1] * ry + eu[2], ev[0] * rx + ev[1] * ry + ev[2]
-        for x in range(start, stop):
-            z = 1.0 / inverse
-            u, v = z * ru - u0, z * rv - v0
-            fu = max(abs(z * (ustep - step * z * ru)), 1e-3)
-            fv = max(z / view.fy, abs(z * (vstep - step * z * rv)))
-            inverse += step
-            ru += ustep
-            rv += vstep
-            if not 0.0 < z < canvas.depth_m[y, x]:
+        starts[y - first], stops[y - first] = span(pixels, left, y, canvas.depth_m.shape[1])
+    shade_wall(canvas, view, light, road, roof_towards_sun(light, tables), textures.grain, row, plane, origin, first, starts, stops)
+
+
+@kernel(fastmath=True)
+def light_on_wall(view: View, light: Light, plane: FloatArray) -> tuple[float, float, bool]:
+    """Light of the sky on a wall, light of the sun on it where nothing is in its way, and whether it looks left."""
+    r, n = view.rotation, plane[0]
+    scale = -1.0 / math.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2])
+    ahead = (n[0] * r[0, 0] + n[1] * r[1, 0] + n[2] * r[2, 0]) * scale
+    left = (n[0] * r[0, 1] + n[1] * r[1, 1] + n[2] * r[2, 1]) * scale
+    up = (n[0] * r[0, 2] + n[1] * r[1, 2] + n[2] * r[2, 2]) * scale
+    facing = max(ahead * light.sun_x + left * light.sun_y + up * light.sun_z, 0.0) * light.sun
+    return light.ambient * (0.82 + 0.18 * up + 0.05 * left - 0.04 * abs(ahead)), facing, left > 0.0
+
+
+@kernel(fastmath=True)
+def shade_wall(
+    canvas: Canvas,
+    view: View,
+    light: Light,
+    road: Road,
+    roof: FloatArray,
+    grain: NDArray[np.uint8],
+    row: FloatArray,
+    plane: FloatArray,
+    origin: tuple[float, float],
+    first: int,
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+) -> None:
+    """Shade the pixels of a wall that are nearer than what is there.
+
+    Args:
+        canvas: Drawn on.
+        view: The camera.
+        light: Sun, tint and haze.
+        road: Where the building lines are.
+        roof: Roofs that may stand between the wall and the sun.
+        grain: (L, 256, 256) noise of the surface.
+        row: The wall.
+        plane: (3, 3) in the camera frame: normal over distance, unit vector along the wall, unit vector up it.
+        origin: Coordinates of the wall's first corner along those two vectors.
+        first: First row of the picture that it covers.
+        starts: First column of each row.
+        stops: One past the last column.
+    """
+    style, class_id, n = style_of(row), np.uint8(row[28]), plane[0]
+    sky_lit, facing, looks_left = light_on_wall(view, light, plane)
+    wall_t = (road.half_width + road.pavement) * (-1.0 if looks_left else 1.0)
+    dx, base = (row[3] - row[0]) / max(math.hypot(row[3] - row[0], row[4] - row[1]), 0.1), row[2]
+    step, step_u, step_v = n[0] / view.fx, plane[1, 0] / view.fx, plane[2, 0] / view.fx
+    image, class_ids, instance_ids, depth_m = canvas.image, canvas.class_ids, canvas.instance_ids, canvas.depth_m
+    for i in range(len(starts)):
+        y = first + i
+        rx, ry = (starts[i] + 0.5 - view.cx) / view.fx, (y + 0.5 - view.cy) / view.fy
+        inverse = n[0] * rx + n[1] * ry + n[2]
+        along = plane[1, 0] * rx + plane[1, 1] * ry + plane[1, 2]
+        upward = plane[2, 0] * rx + plane[2, 1] * ry + plane[2, 2]
+        for x in range(starts[i], stops[i]):
+            z, ray_u, ray_v = 1.0 / inverse, along, upward
+            inverse, along, upward = inverse + step, along + step_u, upward + step_v
+            if z <= 0.0 or z >= depth_m[y, x]:
                 continue
-            level = grain_level(28.0 * max(fv, min(fu, 4.0 * fv)))
-            grain = float(textures.grain[level, int(v * 28.0 + 512.0) & 255, int(u * 28.0 + seed) & 255]) - 128.0
+            u, v = z * ray_u - origin[0], z * ray_v - origin[1]
+            hu = max(abs(0.5 * z * (step_u - step * z * ray_u)), 5e-4)
+            hv = max(0.5 * z / view.fy, abs(0.5 * z * (step_v - step * z * ray_v)))
+            level = grain_level(56.0 * max(hv, min(hu, 4.0 * hv)))
+            noise = grain[level, np.int64(v * 28.0 + 512.0) & 255, np.int64(u * 28.0 + 512.0 + style.seed) & 255] - 128.0
             lit = sky_lit
             if facing > 0.0:
-                s = wall[0] + (wall[3] - wall[0]) * u / max(abs(wall[3] - wall[0]) + abs(wall[4] - wall[1]), 0.1)
-                lit += facing * (sunlit(light, road, s, wall_t, low + v, 0.6) if kind != ROOF else 1.0)
-            if kind <= SHOP:
-                b, g, red = facade(light, wall, grain, u, v, fu, fv)
-                lit *= 0.78 + 0.22 * min(v * 0.4 + 0.25, 1.0)
-            else:
-                tone = 1.0 + 0.0045 * grain
-                if kind == HEDGE:
-                    tone = (1.0 + 0.013 * grain) * (0.55 + 0.45 * min(v / 1.2, 1.0))
-                elif kind == ROOF:
-                    tone -= 0.2 * dashed(v, fv, 0.05, 0.28)
-                b, g, red = wall[13] * tone, wall[14] * tone, wall[15] * tone
-            put(canvas, light, y, x, max(b, 0.0), max(g, 0.0), max(red, 0.0), lit, z)
-            canvas.class_ids[y, x] = class_id
-            canvas.instance_ids[y, x] = 0
-            canvas.depth_m[y, x] = z
+                free = shaded(light, road, roof, row[0] + dx * u, wall_t, base + v, 0.6) if style.kind != ROOF else 1.0
+                lit += facing * free
+            b, g, r = surface(light, style, noise, u, v, hu, hv)
+            fade = min(z * light.haze_per_m, 0.85)
+            lit *= 1.0 - fade
+            image[y, x, 0] = np.uint8(min(b * light.gain[0] * lit + light.haze[0] * fade, 255.0))
+            image[y, x, 1] = np.uint8(min(g * light.gain[1] * lit + light.haze[1] * fade, 255.0))
+            image[y, x, 2] = np.uint8(min(r * light.gain[2] * lit + light.haze[2] * fade, 255.0))
+            class_ids[y, x] = class_id
+            instance_ids[y, x] = 0
+            depth_m[y, x] = z
 
 
 @kernel(fastmath=True)
@@ -184,12 +296,11 @@ def draw_walls(
     canvas: Canvas,
     view: View,
     light: Light,
-    road: RoadTables,
+    road: Road,
+    tables: RoadTables,
     textures: Textures,
     walls: FloatArray,
-    first: int,
-    last: int,
 ) -> None:
-    """Draw walls first..last, nearest first where they are sorted along the street."""
-    for i in range(first, last):
-        draw_wall(canvas, view, light, road, textures, walls[i])
+    """Draw walls, the nearest first where they are sorted along the street."""
+    for i in range(len(walls)):
+        draw_wall(canvas, view, light, road, tables, textures, walls[i])

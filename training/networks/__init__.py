@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
-
+from training.networks.base import SegmentationNetwork
 from training.networks.lite import LiteNetwork
 
-__all__ = ["NETWORKS", "LiteNetwork", "build_network"]
+__all__ = ["NETWORKS", "LiteNetwork", "SegmentationNetwork", "build_network"]
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"lite": LiteNetwork}
+NETWORKS: dict[str, Callable[..., SegmentationNetwork]] = {"lite": LiteNetwork}
 """Each takes ``class_count`` and ``pretrained`` and gives a module from (N, 3, H, W) to logits."""
 
 
-def build_network(name: str, class_count: int, *, pretrained: bool = False) -> nn.Module:
+def build_network(name: str, class_count: int, *, pretrained: bool = False) -> SegmentationNetwork:
     """A network of `NETWORKS`, with ImageNet weights in its backbone where ``pretrained``.
 
     Raises:

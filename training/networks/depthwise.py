@@ -48,6 +48,8 @@ class DepthwiseConv2d(nn.Conv2d):
         """(N, channels, H, W) → (N, channels, ceil(H / stride), ceil(W / stride))."""
         if torch.is_grad_enabled() and x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             kind = torch.get_autocast_dtype("cpu")
-            y: Tensor = _SinglePrecisionBackward.apply(x.to(kind), self.weight, self.stride, self.padding)
+            y: Tensor = _SinglePrecisionBackward.apply(  # type: ignore[no-untyped-call]
+                x.to(kind), self.weight, self.stride, self.padding
+            )
             return y
         return super().forward(x)

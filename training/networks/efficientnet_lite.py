@@ -42,7 +42,13 @@ class ConvNormAct(nn.Sequential):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, activate: bool = True,
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        activate: bool = True,
         depthwise: bool = False,
     ) -> None:
         conv: nn.Module

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.networks.base import SegmentationNetwork
 from training.networks.efficientnet_lite import ConvNormAct, EfficientNetLite0, imagenet_weights
 
 __all__ = ["LiteNetwork"]
@@ -24,7 +25,8 @@ class GlobalContext(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) → the same shape."""
-        return x + self.act(self.mix(self.pool(x)))
+        whole: Tensor = self.act(self.mix(self.pool(x)))
+        return x + whole
 
 
 class Merge(nn.Module):
@@ -49,16 +51,21 @@ class Merge(nn.Module):
         return merged
 
 
-class LiteNetwork(nn.Module):
+class LiteNetwork(SegmentationNetwork):
     """EfficientNet-Lite0 with a small top-down decoder (Lin et al., "Feature Pyramid Networks", CVPR 2017).
 
     Takes (N, 3, H, W), any H and W, normalised as the backbone wants; gives logits (N, classes, ceil(H/4), ceil(W/4)).
     The decoder works with depthwise convolutions where channels are many and pixels few, and with dense 3x3
     convolutions at strides 8 and 4, where a depthwise one would only move memory. In training `forward_all` also gives
     the logits of an auxiliary head at stride 8 (deep supervision); the exported graph has none of it.
+
+    The backbone up to stride 4 (edges, colours) keeps its ImageNet weights: on a CPU, two thirds of a backward pass
+    would go into them.
     """
 
-    def __init__(self, class_count: int, *, pretrained: bool = False, widths: tuple[int, int, int] = (128, 96, 64)) -> None:
+    def __init__(
+        self, class_count: int, *, pretrained: bool = False, widths: tuple[int, int, int] = (128, 96, 64)
+    ) -> None:
         super().__init__()
         self.backbone = EfficientNetLite0()
         if pretrained:
@@ -66,14 +73,14 @@ class LiteNetwork(nn.Module):
         c4, c8, c16, c32 = self.backbone.tap_channels
         w16, w8, w4 = widths
         self.top = nn.Sequential(ConvNormAct(c32, w16, 1), GlobalContext(w16))
-        self.merge16 = Merge(
-            w16, c16, w16, nn.Sequential(ConvNormAct(w16, w16, 5, depthwise=True, activate=False), ConvNormAct(w16, w16, 1))
-        )
+        separable = nn.Sequential(ConvNormAct(w16, w16, 5, depthwise=True, activate=False), ConvNormAct(w16, w16, 1))
+        self.merge16 = Merge(w16, c16, w16, separable)
         self.merge8 = Merge(w16, c8, w8, ConvNormAct(w8, w8, 3))
         self.merge4 = Merge(w8, c4, w4, ConvNormAct(w4, w4, 3))
         self.classify = nn.Conv2d(w4, class_count, 1)
         self.classify8 = nn.Conv2d(w8, class_count, 1)
-        self._freeze_early()
+        for part in (self.backbone.stem, *self.backbone.stages[:2]):
+            part.requires_grad_(False)
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) → logits (N, classes, ceil(H/4), ceil(W/4))."""
@@ -81,18 +88,9 @@ class LiteNetwork(nn.Module):
         return logits
 
     def set_training(self) -> None:
-        """Training mode for fine-tuning the pretrained backbone.
-
-        Its normalisation keeps ImageNet's statistics, better than those of eight crops; and what lies before stride 4
-        (edges, colours; two thirds of the time of a backward pass) keeps its weights.
-        """
+        """Training mode, but the backbone's normalisation keeps ImageNet's statistics: better than those of 8 crops."""
         self.train()
         self.backbone.eval()
-        self._freeze_early()
-
-    def _freeze_early(self) -> None:
-        for part in (self.backbone.stem, *self.backbone.stages[:2]):
-            part.requires_grad_(False)
 
     def forward_all(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """(N, 3, H, W) → logits at stride 4 and the auxiliary logits at stride 8."""

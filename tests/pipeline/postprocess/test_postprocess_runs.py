@@ -47,12 +47,11 @@ def test_components_are_those_of_opencv(class_ids: NDArray[np.uint8], connectivi
     runs = encode_runs(class_ids)
     wanted = np.zeros(256, np.bool_)
     wanted[[0, 2]] = True
-    offsets, selected = select_runs(runs.row_offsets, runs.class_id, wanted)
+    chosen, selected = select_runs(runs, wanted)
     assert (np.isin(runs.class_id, [0, 2]).nonzero()[0] == selected).all()
-    component = np.empty(len(selected), np.int32)
-    count = join_runs(
-        offsets, runs.start[selected], runs.stop[selected], runs.class_id[selected], connectivity == 8, component
-    )
+    np.testing.assert_array_equal(chosen.start, runs.start[selected])
+    component = np.empty(len(chosen), np.int32)
+    count = join_runs(chosen.row_offsets, chosen.start, chosen.stop, chosen.class_id, connectivity == 8, component)
     ours = np.full(class_ids.shape, -1)
     for run, number in zip(selected, component, strict=True):
         ours[runs.row[run], runs.start[run] : runs.stop[run]] = number

@@ -1,0 +1,220 @@
+"""From pixels to metres and back: the camera, how it hangs over the road, and how sure a distance is.
+
+    frame    origin                                   x         y      z                     unit
+    road     the point of the road under the camera   forward   left   up                    metres
+    camera   the optical centre                       right     down   forward (the axis)    metres
+    image    the upper left corner of the picture     right     down                         pixels
+
+A pixel covers a square: the centre of the upper left one is (0.5, 0.5). `docs/geometry.md` has the whole table.
+Functions read ``to_from``, so that products chain by eye. All take and give (N, k) float64 arrays; whatever cannot be
+seen (above the horizon, behind the camera, beyond what the lens maps) is NaN, never a number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from pipeline.calibration_files import GROUND_FORMAT, GroundFile, GroundUncertainty, read_file
+from pipeline.camera_model import CameraModel, rows_of
+
+__all__ = ["CameraModel", "CameraPose", "RoadView"]
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CameraPose:
+    """How a camera hangs over a flat road.
+
+    Attributes:
+        height_m: Height of the optical centre over the road.
+        pitch_rad: How far the optical axis points below the horizon.
+        roll_rad: Rotation about the optical axis, clockwise as the camera looks: positive lifts its left side.
+        yaw_rad: How far the optical axis points to the left of the vehicle's heading.
+    """
+
+    height_m: float
+    pitch_rad: float
+    roll_rad: float = 0.0
+    yaw_rad: float = 0.0
+
+    @cached_property
+    def camera_from_road_rotation(self) -> FloatArray:
+        """(3, 3) rotation that turns directions of the road frame into directions of the camera frame."""
+        sin_pitch, cos_pitch = math.sin(self.pitch_rad), math.cos(self.pitch_rad)
+        sin_roll, cos_roll = math.sin(self.roll_rad), math.cos(self.roll_rad)
+        sin_yaw, cos_yaw = math.sin(self.yaw_rad), math.cos(self.yaw_rad)
+        right = np.array([0.0, -1.0, 0.0])
+        down = np.array([-sin_pitch, 0.0, -cos_pitch])
+        forward = np.array([cos_pitch, 0.0, -sin_pitch])
+        axes = np.stack([cos_roll * right + sin_roll * down, cos_roll * down - sin_roll * right, forward])
+        turned = np.array([[cos_yaw, sin_yaw, 0.0], [-sin_yaw, cos_yaw, 0.0], [0.0, 0.0, 1.0]])
+        return np.asarray(axes @ turned)
+
+    def camera_from_road(self, points_m: ArrayLike) -> FloatArray:
+        """(N, 3) points of the road frame as (N, 3) points of the camera frame."""
+        lowered = rows_of(points_m, 3) - np.array([0.0, 0.0, self.height_m])
+        return np.asarray(lowered @ self.camera_from_road_rotation.T)
+
+
+@dataclass(frozen=True)
+class RoadView:
+    """A camera in its place: between the picture and the road plane.
+
+    Attributes:
+        camera: The camera, at the size of the pictures.
+        pose: How it hangs over the road.
+        pose_covariance: (3, 3) of (height_m, pitch_rad, roll_rad); zeros where they are known exactly.
+    """
+
+    camera: CameraModel
+    pose: CameraPose
+    pose_covariance: FloatArray = field(default_factory=lambda: np.zeros((3, 3)), compare=False)
+
+    @classmethod
+    def load(cls, camera_path: Path, ground_path: Path, size_hw: tuple[int, int] | None = None) -> RoadView:
+        """Read a camera file and a ground file.
+
+        Args:
+            camera_path: What `calibrate camera` wrote.
+            ground_path: What `calibrate ground` wrote.
+            size_hw: (H, W) of the pictures to be measured, where they are not those of the calibration.
+
+        Raises:
+            ConfigError: A file does not fit its format, or the camera was measured on pictures of another shape.
+        """
+        ground = read_file(ground_path, GroundFile, GROUND_FORMAT)
+        pose = CameraPose(ground.height_m, ground.pitch_rad, ground.roll_rad, ground.yaw_rad)
+        return cls(CameraModel.load(camera_path, size_hw), pose, _covariance(ground.uncertainty))
+
+    def image_from_road(self, points_m: ArrayLike) -> FloatArray:
+        """Where points of the world appear.
+
+        Args:
+            points_m: (N, 3) in the road frame, or (N, 2) on the road itself.
+
+        Returns:
+            (N, 2) pixels, not clipped to the picture; NaN behind the camera and where the lens sees nothing.
+        """
+        points = np.asarray(points_m, np.float64)
+        if points.ndim == 2 and points.shape[1] == 2:
+            points = np.concatenate([points, np.zeros((len(points), 1))], axis=1)
+        return self.camera.image_from_camera(self.pose.camera_from_road(points))
+
+    def road_from_image(self, points_px: ArrayLike) -> FloatArray:
+        """Where on the road pixels look.
+
+        Args:
+            points_px: (N, 2) pixels.
+
+        Returns:
+            (N, 2) metres in the road frame, on the plane z = 0; NaN at and above the horizon.
+        """
+        return self._landing(self._road_directions(points_px), self.pose.height_m)
+
+    def horizon_rows_px(self, columns_px: ArrayLike) -> FloatArray:
+        """Where the horizon crosses columns of the picture; a curve where the lens distorts.
+
+        Args:
+            columns_px: (N,) pixels.
+
+        Returns:
+            (N,) rows in pixels, not clipped to the picture; NaN where it does not cross that column.
+        """
+        columns = np.asarray(columns_px, np.float64)
+        rows = self._straight_horizon(columns)
+        with np.errstate(all="ignore"):
+            for _ in range(30):  # The secant method: a lens bends the straight line only a little.
+                above, below = rows - 0.25, rows + 0.25
+                climb = self._climb(columns, above), self._climb(columns, below)
+                step = 0.5 * (climb[0] + climb[1]) / ((climb[1] - climb[0]) / 0.5)
+                rows = rows - np.clip(step, -50.0, 50.0)
+                if not (np.abs(step) > 1e-9).any():
+                    break
+            return np.where(np.abs(self._climb(columns, rows)) < 1e-6, rows, np.nan)
+
+    def road_covariance_m2(self, points_px: ArrayLike, pixel_std_px: float = 1.0) -> FloatArray:
+        """How unsure `road_from_image` is: pixel, height, pitch and roll errors carried over to first order.
+
+        First order is good while the deviation is small against the distance (5 % off at a fifth of it); the
+        error of a far distance is skewed outwards, and infinite once the horizon lies within it.
+
+        Args:
+            points_px: (N, 2) pixels.
+            pixel_std_px: Standard deviation of each of the two pixel coordinates.
+
+        Returns:
+            (N, 2, 2) covariances of (x, y) in square metres; NaN at and above the horizon.
+        """
+        points = rows_of(points_px, 2)
+        directions = self._road_directions(points)
+        partial = [
+            self._central((self._road_directions(points + offset), self._road_directions(points - offset)), 0.2)
+            for offset in (np.array([0.1, 0.0]), np.array([0.0, 0.1]))
+        ]
+        partial.append(self._landing(directions, 1.0))  # The landing point is proportional to the height.
+        rays, step = directions @ self.pose.camera_from_road_rotation.T, 1e-5
+        for angle in ("pitch_rad", "roll_rad"):
+            value = getattr(self.pose, angle)
+            turned = (replace(self.pose, **{angle: value + sign * step}) for sign in (1.0, -1.0))
+            more, less = (rays @ pose.camera_from_road_rotation for pose in turned)
+            partial.append(self._central((more, less), 2.0 * step))
+        jacobian = np.stack(partial, axis=2)
+        covariance = np.zeros((5, 5))
+        covariance[:2, :2] = np.eye(2) * pixel_std_px**2
+        covariance[2:, 2:] = self.pose_covariance
+        return np.asarray(jacobian @ covariance @ jacobian.transpose(0, 2, 1))
+
+    def distance_std_m(self, points_px: ArrayLike, pixel_std_px: float = 1.0) -> FloatArray:
+        """Standard deviation of the ground distance from the point under the camera.
+
+        Args:
+            points_px: (N, 2) pixels.
+            pixel_std_px: Standard deviation of each of the two pixel coordinates.
+
+        Returns:
+            (N,) metres; NaN at and above the horizon.
+        """
+        road = self.road_from_image(points_px)
+        with np.errstate(invalid="ignore"):
+            towards = road / np.linalg.norm(road, axis=1, keepdims=True)
+        covariance = self.road_covariance_m2(points_px, pixel_std_px)
+        return np.asarray(np.sqrt(np.einsum("ni,nij,nj->n", towards, covariance, towards)))
+
+    def _road_directions(self, points_px: ArrayLike) -> FloatArray:
+        """(N, 3) unit directions in the road frame."""
+        return np.asarray(self.camera.camera_from_image(points_px) @ self.pose.camera_from_road_rotation)
+
+    @staticmethod
+    def _landing(directions: FloatArray, height_m: float) -> FloatArray:
+        """(N, 2) where rays from that height meet the road; NaN for rays that do not descend."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            descent = np.where(directions[:, 2] < 0.0, -directions[:, 2], np.nan)
+            return np.asarray(directions[:, :2] * (height_m / descent)[:, None])
+
+    def _central(self, directions: tuple[FloatArray, FloatArray], width: float) -> FloatArray:
+        """Central difference of the landing point."""
+        height_m = self.pose.height_m
+        return (self._landing(directions[0], height_m) - self._landing(directions[1], height_m)) / width
+
+    def _climb(self, columns: FloatArray, rows: FloatArray) -> FloatArray:
+        """Sine of the elevation that pixels look at."""
+        return self._road_directions(np.stack([columns, rows], axis=1))[:, 2]
+
+    def _straight_horizon(self, columns: FloatArray) -> FloatArray:
+        """The horizon's rows of an undistorted lens."""
+        up = self.pose.camera_from_road_rotation[:, 2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            slope = -(up[0] * (columns - self.camera.cx) / self.camera.fx + up[2]) / up[1]
+        return np.asarray(self.camera.cy + self.camera.fy * slope)
+
+
+def _covariance(uncertainty: GroundUncertainty) -> FloatArray:
+    deviations = np.array([uncertainty.height_m, uncertainty.pitch_rad, uncertainty.roll_rad])
+    return np.asarray(np.outer(deviations, deviations) * np.array(uncertainty.correlation))

@@ -1,0 +1,225 @@
+"""The overlay: what is drawn where, on pictures of any size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from pipeline.overlay import Hud, OverlayPainter
+from pipeline.overlay.kernels import blend_color, smooth_boundary, smooth_contour, tint_scene, trace
+from pipeline.overlay.panel import count_road_users
+from pipeline.overlay.road_users import draw_road_users, rounded_rectangle
+from pipeline.overlay.style import Style, ink_on, instance_color
+from pipeline.scene import Alert
+from tests.pipeline.scenes import BUILDING, ROAD, SKY, make_scene, street
+
+HUD = Hud(fps=58.3, latency_ms=14.2, engine="OpenVINO 2026.4, CPU, BF16, 2 threads")
+
+
+def grey(scene_size_hw: tuple[int, int]) -> np.ndarray:
+    return np.full((*scene_size_hw, 3), 110, np.uint8)
+
+
+class TestPicture:
+    """What a person sees."""
+
+    def test_a_fresh_read_only_picture_each_time_and_the_frame_untouched(self) -> None:
+        scene = make_scene(size_hw=(240, 320))
+        painter = OverlayPainter()
+        first, second = painter.draw(scene, HUD), painter.draw(scene, HUD)
+        assert first is not second
+        assert not np.shares_memory(first, second)
+        assert not first.flags.writeable
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_array_equal(scene.frame.image, grey((240, 320)))
+
+    def test_the_road_is_green_and_what_is_not_marked_stays_as_it_was(self) -> None:
+        picture = OverlayPainter().draw(make_scene(size_hw=(480, 640)), None).astype(int)
+        blue, green, red = picture[470, 320]
+        assert green > 120 > red
+        assert green > blue
+        np.testing.assert_array_equal(picture[200, 600], [110, 110, 110])  # a building
+
+    def test_the_boundary_of_the_clear_road_is_bright(self) -> None:
+        scene = make_scene(ids=np.where(np.arange(480)[:, None] < 240, BUILDING, ROAD).repeat(640, 1).astype(np.uint8))
+        column = OverlayPainter().draw(scene, None)[:, 400].sum(axis=1).astype(int)
+        assert abs(int(column.argmax()) - 240) <= 1
+        assert column.max() > 600
+
+    def test_road_users_are_filled_outlined_and_stand_on_a_mark(self) -> None:
+        scene = make_scene(size_hw=(480, 640))
+        person = next(user for user in scene.road_users if user.class_name == "person")
+        picture = OverlayPainter().draw(scene, None).astype(int)
+        x1, y1, x2, y2 = person.box_xyxy
+        color = np.array(instance_color("person", person.id))
+        assert np.abs(picture[(y1 + y2) // 2, x1] - color).max() < 40
+        inside = picture[(y1 + y2) // 2, (x1 + x2) // 2]
+        assert 0 < np.abs(inside - 110).max() < np.abs(color - 110).max()
+        assert np.abs(picture[y2, (x1 + x2) // 2] - color).max() < 10
+
+    def test_alerts_appear_at_the_bottom(self) -> None:
+        scene = make_scene(size_hw=(480, 640))
+        calm = OverlayPainter().draw(scene, None)
+        warned = OverlayPainter().draw(replace(scene, alerts=(Alert("near", "a car 4 m ahead"),)), None)
+        rows = np.flatnonzero((calm != warned).any(axis=(1, 2)))
+        assert rows.min() > 400
+
+    def test_figures_change_the_panel_and_nothing_else(self) -> None:
+        scene = make_scene(size_hw=(480, 640))
+        painter = OverlayPainter()
+        first, second = painter.draw(scene, HUD), painter.draw(scene, replace(HUD, fps=31, dropped=2))
+        rows, columns = np.nonzero((first != second).any(axis=2))
+        assert 0 < rows.max() < 120
+        assert columns.max() < 320
+
+    def test_painters_follow_the_size_of_the_scenes(self) -> None:
+        painter = OverlayPainter()
+        for size_hw in ((240, 320), (120, 160), (240, 320)):
+            assert painter.draw(make_scene(size_hw=size_hw), HUD).shape == (*size_hw, 3)
+
+    @pytest.mark.parametrize("size_hw", [(1, 1), (2, 3), (17, 33), (120, 160), (90, 1000), (1000, 90), (241, 321)])
+    @pytest.mark.parametrize("only", [None, ROAD, SKY])
+    def test_any_size_with_everything_or_nothing_in_it(self, size_hw: tuple[int, int], only: int | None) -> None:
+        ids = street(size_hw) if only is None else np.full(size_hw, only, np.uint8)
+        scene = make_scene(ids=ids, alerts=(Alert("a", "b" * 300),))
+        hud = replace(HUD, engine="x" * 300, fps=12345.6)
+        assert OverlayPainter().draw(scene, hud).shape == (*size_hw, 3)
+
+    def test_a_crowd_keeps_its_labels_apart(self) -> None:
+        scene = make_scene(size_hw=(480, 640))
+        person = scene.road_users[1]
+        crowd = tuple(
+            replace(person, id=number, box_xyxy=(x, 200, x + 64, 200 + 144))
+            for number, x in enumerate(range(0, 560, 20), start=1)
+        )
+        picture = np.full((480, 640, 3), 110, np.uint8)
+        taken = draw_road_users(picture, crowd, Style.for_size(480, 640), np.zeros((480, 640), np.uint8))
+        assert len(taken) > 5
+        for (x1, y1, x2, y2), (x3, y3, x4, y4) in combinations(taken, 2):
+            assert x2 <= x3 or x4 <= x1 or y2 <= y3 or y4 <= y1
+
+    def test_road_users_are_counted_in_words_of_their_class(self) -> None:
+        scene = make_scene(size_hw=(480, 640))
+        assert count_road_users(scene) == [("person", 1), ("car", 1)]
+
+
+class TestStyle:
+    @pytest.mark.parametrize(("height", "width", "text_px"), [(240, 320, 9), (720, 1280, 16), (2160, 3840, 49)])
+    def test_sizes_follow_the_picture(self, height: int, width: int, text_px: int) -> None:
+        assert Style.for_size(height, width).text_px == text_px
+
+    def test_colours_of_one_class_differ_by_id_but_not_from_frame_to_frame(self) -> None:
+        colors = {instance_color("car", number) for number in range(1, 20)}
+        assert len(colors) == 19
+        assert instance_color("car", 3) == instance_color("car", 3)
+
+    def test_letters_stand_out_from_their_label(self) -> None:
+        assert sum(ink_on((255, 255, 255))) < 100
+        assert ink_on((120, 0, 0)) == (255, 255, 255)
+
+
+def blended(below: np.ndarray, color: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """What stays of the picture and what comes of the colour, in parts of 256."""
+    return ((below * (256 - share) + color * share) >> 8).astype(np.uint8)
+
+
+class TestKernels:
+    """Each against a plain NumPy reference."""
+
+    @settings(max_examples=50, deadline=None)
+    @given(data=st.data(), height=st.integers(1, 9), width=st.integers(1, 9))
+    def test_tint_scene(self, data: st.DataObject, height: int, width: int) -> None:
+        def draw(shape: tuple[int, ...], high: int, dtype: type = np.uint8) -> np.ndarray:
+            return data.draw(arrays.arrays(dtype, shape, elements=st.integers(0, high)))
+
+        image, ids, soft = draw((height, width, 3), 255), draw((height, width), 6), draw((height, width), 255)
+        share, tint_color = draw((256,), 256, np.uint16), draw((256, 3), 255, np.uint16)
+        road_color, opacity = draw((height, 3), 255, np.uint16), draw((height,), 256, np.uint16)
+        out = np.empty_like(image)
+        tint = (tint_color.astype(int) * share[:, None]).astype(np.uint16)
+        tint_scene(image, ids, soft, (256 - share).astype(np.uint16), tint, road_color, opacity, out)
+
+        classes = blended(image.astype(int), tint_color[ids].astype(int), share[ids].astype(int)[..., None])
+        road_share = (opacity.astype(int)[:, None] * (soft + (soft.astype(int) >> 7))) >> 8
+        road = blended(image.astype(int), road_color.astype(int)[:, None], road_share[..., None])
+        np.testing.assert_array_equal(out, np.where(soft[..., None] > 0, road, classes))
+
+    @settings(max_examples=50, deadline=None)
+    @given(
+        mask=arrays.arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8))),
+        left=st.integers(-10, 10),
+        top=st.integers(-10, 10),
+        opacity=st.integers(0, 256),
+    )
+    def test_blend_color_cuts_off_what_lies_outside(self, mask: np.ndarray, left: int, top: int, opacity: int) -> None:
+        picture = np.random.default_rng(1).integers(0, 256, (6, 7, 3), np.uint8)
+        wide = np.zeros((40, 40), np.int64)
+        wide[top + 15 : top + 15 + mask.shape[0], left + 15 : left + 15 + mask.shape[1]] = mask
+        soft = wide[15:21, 15:22, None]
+        expected = blended(picture.astype(int), np.array([10, 120, 250]), (opacity * (soft + (soft >> 7))) >> 8)
+        blend_color(picture, mask, left, top, 10, 120, 250, opacity)
+        np.testing.assert_array_equal(picture, expected)
+
+    @settings(max_examples=50, deadline=None)
+    @given(
+        rows=arrays.arrays(np.int32, st.integers(1, 60), elements=st.integers(-1, 400)),
+        step=st.integers(1, 6),
+        half=st.integers(0, 8),
+    )
+    def test_smooth_boundary(self, rows: np.ndarray, step: int, half: int) -> None:
+        medians = []
+        for x in range(0, rows.size, step):
+            window = rows[max(0, x - half) : x + half + 1]
+            known = window[window >= 0]
+            medians.append(float(np.median(known)) if 2 * known.size > window.size else -1.0)
+        expected = list(medians)
+        for point in range(1, len(medians) - 1):
+            before, here, after = medians[point - 1 : point + 2]
+            if min(before, here, after) >= 0:
+                expected[point] = (before + 2 * here + after) / 4
+        np.testing.assert_allclose(smooth_boundary(rows, step, half), expected, rtol=1e-6)
+
+    @settings(max_examples=50, deadline=None)
+    @given(
+        contour=arrays.arrays(np.int32, st.tuples(st.integers(1, 40), st.just(2)), elements=st.integers(0, 500)),
+        half=st.integers(0, 4),
+        step=st.integers(1, 4),
+    )
+    def test_smooth_contour(self, contour: np.ndarray, half: int, step: int) -> None:
+        reach = half if len(contour) > 4 * half else 0
+        around = [np.roll(contour, -offset, axis=0) for offset in range(-reach, reach + 1)]
+        expected = np.mean(around, axis=0)[::step] + 0.5
+        smooth = smooth_contour(contour, half, step)
+        np.testing.assert_allclose(smooth[:-1], expected, rtol=1e-5)
+        np.testing.assert_array_equal(smooth[-1], smooth[0])
+
+    @settings(max_examples=50, deadline=None)
+    @given(
+        points=arrays.arrays(np.float32, st.tuples(st.integers(2, 5), st.just(2)), elements=st.integers(-1, 24)),
+        reach=st.sampled_from([1.5, 3.0, 6.5]),
+    )
+    def test_trace(self, points: np.ndarray, reach: float) -> None:
+        layer = np.zeros((20, 22), np.uint8)
+        trace(points, reach, layer)
+        nearest = np.full(layer.shape, np.inf)
+        y, x = np.mgrid[:20, :22] + 0.5
+        for (x1, y1), (x2, y2) in pairwise(points):
+            if y1 >= 0 and y2 >= 0:
+                along = np.array([x2 - x1, y2 - y1])
+                share = ((x - x1) * along[0] + (y - y1) * along[1]) / max(1e-9, float(along @ along))
+                share = np.clip(share, 0, 1)
+                nearest = np.minimum(nearest, np.hypot(x - x1 - share * along[0], y - y1 - share * along[1]))
+        expected = np.clip(255 * (1 - nearest / reach), 0, 255)
+        np.testing.assert_allclose(layer, np.floor(expected), atol=1)
+
+    def test_rounded_rectangle_is_full_inside_and_empty_in_its_corners(self) -> None:
+        mask = rounded_rectangle(20, 60, 6)
+        assert mask.shape == (20, 60)
+        assert mask[10, 30] == mask[0, 30] == mask[10, 0] == 255
+        assert max(mask[0, 0], mask[0, -1], mask[-1, 0], mask[-1, -1]) < 40
