@@ -1,75 +1,52 @@
-"""Accuracy of a network on labelled frames, as the pipeline would run it."""
+"""Accuracy of a network on labelled frames while it trains; `evaluation` measures the exported model."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
+from engines.classes import VOID_ID
+from evaluation.accuracy import ConfusionMatrix
 from training.datasets import LabelledFrames
 from training.labels import CLASSES
 from training.tensors import images_to_tensor
 
-__all__ = ["Accuracy", "evaluate_network"]
-
-
-@dataclass(frozen=True, slots=True)
-class Accuracy:
-    """What a confusion matrix summed over all frames says.
-
-    Attributes:
-        confusion: (C, C) int64, rows truth, columns prediction; pixels without one precise label are left out.
-    """
-
-    confusion: NDArray[np.int64]
-
-    @property
-    def iou(self) -> NDArray[np.float64]:
-        """(C,) intersection over union, NaN for a class that the data lacks."""
-        inter = np.diag(self.confusion).astype(np.float64)
-        union = self.confusion.sum(0) + self.confusion.sum(1) - inter
-        return np.where(self.confusion.sum(1) > 0, inter / np.maximum(union, 1), np.nan)
-
-    @property
-    def mean_iou(self) -> float:
-        """Over the classes that the data has."""
-        return float(np.nanmean(self.iou))
-
-    def as_dict(self) -> dict[str, float]:
-        """``{"mIoU": …, "road": …, …}`` rounded to four digits, without the classes that the data lacks."""
-        named = {entry.name: value for entry, value in zip(CLASSES, self.iou, strict=True) if not np.isnan(value)}
-        return {"mIoU": round(self.mean_iou, 4)} | {name: round(float(value), 4) for name, value in named.items()}
+__all__ = ["evaluate_network", "named_iou"]
 
 
 @torch.inference_mode()
-def evaluate_network(network: nn.Module, frames: LabelledFrames, *, limit: int | None = None) -> Accuracy:
-    """Run every frame at its own size, enlarge the logits to it and compare with the labels.
+def evaluate_network(network: nn.Module, frames: LabelledFrames) -> ConfusionMatrix:
+    """Run every frame at its own size, enlarge the logits to it (bilinear) and compare with the labels.
+
+    Pixels whose label allows more than one class do not count.
 
     Args:
-        network: From (N, 3, H, W) to logits at a lower resolution.
+        network: From (N, 3, H, W) to logits at a lower resolution; left in the mode it was in.
         frames: Labelled frames of any size.
-        limit: Evaluate about so many frames, evenly spaced.
     """
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
-    count = len(CLASSES)
-    class_of = np.full(1 << count, 255, np.uint8)
-    class_of[1 << np.arange(count)] = np.arange(count)
-    confusion = np.zeros((count, count), np.int64)
-    step = max(1, len(frames) // limit) if limit else 1
-    for image, label in zip(frames.images[::step], frames.label_images[::step], strict=True):
+    train_ids = np.array([entry.train_id for entry in CLASSES], np.uint8)
+    id_of_set = np.full(1 << len(CLASSES), VOID_ID, np.uint8)
+    id_of_set[1 << np.arange(len(CLASSES))] = train_ids
+    matrix = ConfusionMatrix(CLASSES)
+    for image, label in zip(frames.images, frames.label_images, strict=True):
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(images_to_tensor(image[None], device))
         full = functional.interpolate(logits.float(), label.shape, mode="bilinear", align_corners=False)
-        predicted = full.argmax(1)[0].cpu().numpy()
-        truth = class_of[frames.sets[label]]
-        known = truth < count
-        pairs = truth[known].astype(np.int64) * count + predicted[known]
-        confusion += np.bincount(pairs, minlength=count * count).reshape(count, count)
+        matrix.add(id_of_set[frames.sets[label]], train_ids[full.argmax(1)[0].cpu().numpy()])
     network.train(was_training)
-    return Accuracy(confusion)
+    return matrix
+
+
+def named_iou(matrix: ConfusionMatrix) -> dict[str, float]:
+    """``{"mIoU": …, "road": …, …}`` rounded to four digits, without the classes that the data lacks."""
+    named = zip(matrix.classes, matrix.iou, strict=True)
+    return {"mIoU": round(matrix.mean_iou, 4)} | {
+        entry.name: round(float(value), 4) for entry, value in named if not math.isnan(value)
+    }

@@ -24,7 +24,7 @@ from torch.nn import functional
 from engines.errors import ClearwayError
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.datasets import LabelledFrames, SampleStream, data_root, load_frames, load_mix
-from training.evaluate import evaluate_network
+from training.evaluate import evaluate_network, named_iou
 from training.labels import CLASSES
 from training.loader import Batch, BatchLoader
 from training.losses import segmentation_loss
@@ -158,7 +158,7 @@ class Trainer:
     def evaluate(self) -> None:
         """Accuracy of the averaged weights on every check, to the log file and the screen."""
         for frames in self._checks:
-            accuracy = evaluate_network(self.average.network, frames).as_dict()
+            accuracy = named_iou(evaluate_network(self.average.network, frames))
             self._write_log({"check": frames.name, "iou": accuracy})
             _LOG.print(f"step {self.step} {frames.name}", accuracy)
 

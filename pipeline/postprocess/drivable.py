@@ -255,10 +255,9 @@ def _find_tops(offsets: Ints, start: Ints, stop: Ints, is_open: Flags, free_spac
             while below < below_end and stop[below] <= x:
                 below += 1
             other = below
-            while other < below_end and start[other] < end:
-                if is_open[other]:
-                    _set_unset(free_space, x, start[other], y)
-                    x = stop[other]
+            while other < below_end and start[other] < end:  # open, too: they touch
+                _set_unset(free_space, x, start[other], y)
+                x = stop[other]
                 other += 1
             _set_unset(free_space, x, end, y)
 

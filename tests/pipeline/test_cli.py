@@ -130,6 +130,32 @@ def test_a_recording_cut_short_keeps_every_frame_it_had(tmp_path: Path):
         assert sum(1 for _ in video.decode(video=0)) == written > 15
 
 
+def test_a_change_of_size_midway_keeps_the_frames_before(tmp_path: Path):
+    small = write_video(tmp_path / "small.ts", [numbered_picture(1)] * 12).read_bytes()
+    large = write_video(tmp_path / "large.ts", [numbered_picture(1, (128, 192))] * 12).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(small + large)
+    overlay, scenes = tmp_path / "overlay.mp4", tmp_path / "scenes.jsonl"
+    result = clearway("replay", tmp_path / "joined.ts", overlay, scenes, "--quiet")
+    assert result.returncode == 2
+    assert "size changes from 160x96 to 192x128 at frame 12" in result.stderr
+    assert len(scenes.read_text().splitlines()) == 12
+    with av.open(str(overlay)) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 12
+
+
+def test_a_full_disk_keeps_what_fitted_and_the_other_outputs(tiny_disk: Path, tmp_path: Path):
+    overlay, scenes = tiny_disk / "overlay.mp4", tmp_path / "scenes.jsonl"
+    result = clearway("replay", "synthetic://drive?frames=400&seed=1&size=640x360", overlay, scenes, "--quiet")
+    assert result.returncode == 2
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "overlay.mp4" in result.stderr
+    assert "space" in result.stderr
+    lines = [json.loads(line) for line in scenes.read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(len(lines)))
+    with av.open(str(overlay)) as video:
+        assert 0 < sum(1 for _ in video.decode(video=0)) <= len(lines) + 8
+
+
 def test_an_interrupt_leaves_finished_outputs(tmp_path: Path):
     overlay, scenes = tmp_path / "overlay.mp4", tmp_path / "scenes.jsonl"
     command = [sys.executable, PROJECT / "launch.py", "replay", "synthetic://drive?frames=100000", overlay, scenes]

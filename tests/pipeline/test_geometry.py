@@ -19,7 +19,7 @@ from pipeline.lens import BrownConrady, KannalaBrandt
 from pipeline.synthetic.camera import SyntheticCamera
 
 DASHCAM = CameraModel((720, 1280), 1163.0, 1158.9, 669.2, 388.2, (-0.2432, -0.0264, -0.0003, 0.0001))
-WIDE = CameraModel((720, 1280), 600.0, 601.0, 641.0, 362.0, (-0.28, 0.09, 0.0008, -0.0005, -0.012))
+WIDE = CameraModel((720, 1280), 800.0, 801.0, 641.0, 362.0, (-0.28, 0.09, 0.0008, -0.0005, -0.012))
 RATIONAL = CameraModel((720, 1280), 900.0, 905.0, 650.0, 352.0, (0.4, -0.1, 0.0006, -0.0004, 0.01, 0.6, 0.02, 0.003))
 FISHEYE = CameraModel((800, 1200), 340.0, 341.0, 603.0, 398.0, (0.05, -0.012, 0.004, -0.0008), fisheye=True)
 PINHOLE = CameraModel((360, 640), 500.0, 500.0, 320.0, 180.0)
@@ -73,7 +73,9 @@ def test_nothing_above_the_horizon_is_road(camera: CameraModel, pose: CameraPose
     horizon = view.horizon_rows_px(pixels[:, 0])
     known = np.isfinite(horizon)
     assert known.mean() > 0.9
-    above, below = known & (pixels[:, 1] < horizon - 0.01), known & (pixels[:, 1] > horizon + 0.01)
+    mapped = np.isfinite(camera.camera_from_image(pixels)).all(axis=1)
+    assert mapped.mean() > 0.99
+    above, below = known & (pixels[:, 1] < horizon - 0.01), known & mapped & (pixels[:, 1] > horizon + 0.01)
     road = view.road_from_image(pixels)
     assert np.isnan(road[above]).all()
     assert np.isfinite(road[below]).all()

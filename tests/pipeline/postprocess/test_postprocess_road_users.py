@@ -116,6 +116,23 @@ def test_people_apart_stay_apart_even_with_a_pole_between_them() -> None:
     assert len(found_in(image)) == 2
 
 
+def test_people_on_both_sides_of_a_pole_are_too_broad_for_one() -> None:
+    image = street()
+    draw_person(image, 280, 290, 120)
+    draw_person(image, 326, 290, 120)
+    image[:, 301:306] = POLE
+    assert len(found_in(image)) == 2
+
+
+def test_the_jitter_of_an_edge_does_not_cut() -> None:
+    image = street()
+    image[240:252, 300:308] = PERSON
+    image[240, 304] = BUILDING
+    assert len(found_in(image)) == 1
+    image[241, 304] = BUILDING
+    assert len(found_in(image)) == 2
+
+
 def test_something_thin_that_is_no_pole_does_separate() -> None:
     image = street()
     draw_person(image, 300, 290, 120)
