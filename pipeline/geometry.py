@@ -27,6 +27,10 @@ __all__ = ["CameraModel", "CameraPose", "RoadView"]
 
 FloatArray = NDArray[np.float64]
 
+_PIXEL_STEP = 0.1
+_ANGLE_STEP = 1e-5
+"""Half widths of central differences, in pixels and radians."""
+
 
 @dataclass(frozen=True)
 class CameraPose:
@@ -116,7 +120,7 @@ class RoadView:
         Returns:
             (N, 2) metres in the road frame, on the plane z = 0; NaN at and above the horizon.
         """
-        return self._landing(self._road_directions(points_px), self.pose.height_m)
+        return self._landing(self._road_directions(points_px))
 
     def horizon_rows_px(self, columns_px: ArrayLike) -> FloatArray:
         """Where the horizon crosses columns of the picture; a curve where the lens distorts.
@@ -130,12 +134,12 @@ class RoadView:
         columns = np.asarray(columns_px, np.float64)
         rows = self._straight_horizon(columns)
         with np.errstate(all="ignore"):
-            for _ in range(30):  # The secant method: a lens bends the straight line only a little.
-                above, below = rows - 0.25, rows + 0.25
-                climb = self._climb(columns, above), self._climb(columns, below)
-                step = 0.5 * (climb[0] + climb[1]) / ((climb[1] - climb[0]) / 0.5)
+            for _ in range(30):  # Newton's method: a lens bends the straight line only a little.
+                around = np.concatenate([rows - _PIXEL_STEP, rows + _PIXEL_STEP])
+                above, below = self._climb(np.tile(columns, 2), around).reshape(2, -1)
+                step = (above + below) * _PIXEL_STEP / (below - above)
                 rows = rows - np.clip(step, -50.0, 50.0)
-                if not (np.abs(step) > 1e-9).any():
+                if not (np.abs(step) > 1e-7).any():
                     break
             return np.where(np.abs(self._climb(columns, rows)) < 1e-6, rows, np.nan)
 
@@ -152,24 +156,7 @@ class RoadView:
         Returns:
             (N, 2, 2) covariances of (x, y) in square metres; NaN at and above the horizon.
         """
-        points = rows_of(points_px, 2)
-        directions = self._road_directions(points)
-        partial = [
-            self._central((self._road_directions(points + offset), self._road_directions(points - offset)), 0.2)
-            for offset in (np.array([0.1, 0.0]), np.array([0.0, 0.1]))
-        ]
-        partial.append(self._landing(directions, 1.0))  # The landing point is proportional to the height.
-        rays, step = directions @ self.pose.camera_from_road_rotation.T, 1e-5
-        for angle in ("pitch_rad", "roll_rad"):
-            value = getattr(self.pose, angle)
-            turned = (replace(self.pose, **{angle: value + sign * step}) for sign in (1.0, -1.0))
-            more, less = (rays @ pose.camera_from_road_rotation for pose in turned)
-            partial.append(self._central((more, less), 2.0 * step))
-        jacobian = np.stack(partial, axis=2)
-        covariance = np.zeros((5, 5))
-        covariance[:2, :2] = np.eye(2) * pixel_std_px**2
-        covariance[2:, 2:] = self.pose_covariance
-        return np.asarray(jacobian @ covariance @ jacobian.transpose(0, 2, 1))
+        return self._road_and_covariance(points_px, pixel_std_px)[1]
 
     def distance_std_m(self, points_px: ArrayLike, pixel_std_px: float = 1.0) -> FloatArray:
         """Standard deviation of the ground distance from the point under the camera.
@@ -181,27 +168,46 @@ class RoadView:
         Returns:
             (N,) metres; NaN at and above the horizon.
         """
-        road = self.road_from_image(points_px)
+        road, covariance = self._road_and_covariance(points_px, pixel_std_px)
         with np.errstate(invalid="ignore"):
             towards = road / np.linalg.norm(road, axis=1, keepdims=True)
-        covariance = self.road_covariance_m2(points_px, pixel_std_px)
         return np.asarray(np.sqrt(np.einsum("ni,nij,nj->n", towards, covariance, towards)))
+
+    def _road_and_covariance(self, points_px: ArrayLike, pixel_std_px: float) -> tuple[FloatArray, FloatArray]:
+        """(N, 2) points of the road, and the (N, 2, 2) covariances of `road_covariance_m2`."""
+        points = rows_of(points_px, 2)
+        around = np.array([[0.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]) * _PIXEL_STEP
+        rays = self.camera.camera_from_image((points + around[:, None, :]).reshape(-1, 2))  # In one go: it iterates.
+        middle, right, left, down, up = self._landing(rays @ self.pose.camera_from_road_rotation).reshape(5, -1, 2)
+        partial = [
+            (right - left) / (2.0 * _PIXEL_STEP),
+            (down - up) / (2.0 * _PIXEL_STEP),
+            middle / self.pose.height_m,
+            *(self._landing_by_angle(rays[: len(points)], angle) for angle in ("pitch_rad", "roll_rad")),
+        ]
+        jacobian = np.stack(partial, axis=2)
+        covariance = np.zeros((5, 5))
+        covariance[:2, :2] = np.eye(2) * pixel_std_px**2
+        covariance[2:, 2:] = self.pose_covariance
+        return middle, np.asarray(jacobian @ covariance @ jacobian.transpose(0, 2, 1))
+
+    def _landing_by_angle(self, rays: FloatArray, angle: str) -> FloatArray:
+        """(N, 2) metres by radian: how landing points of rays move with one angle of the pose."""
+        turned = (
+            replace(self.pose, **{angle: getattr(self.pose, angle) + step}) for step in (_ANGLE_STEP, -_ANGLE_STEP)
+        )
+        more, less = (self._landing(rays @ pose.camera_from_road_rotation) for pose in turned)
+        return np.asarray((more - less) / (2.0 * _ANGLE_STEP))
 
     def _road_directions(self, points_px: ArrayLike) -> FloatArray:
         """(N, 3) unit directions in the road frame."""
         return np.asarray(self.camera.camera_from_image(points_px) @ self.pose.camera_from_road_rotation)
 
-    @staticmethod
-    def _landing(directions: FloatArray, height_m: float) -> FloatArray:
-        """(N, 2) where rays from that height meet the road; NaN for rays that do not descend."""
+    def _landing(self, directions: FloatArray) -> FloatArray:
+        """(N, 2) where (N, 3) rays of the road frame meet the road; NaN for rays that do not descend."""
         with np.errstate(invalid="ignore", divide="ignore"):
             descent = np.where(directions[:, 2] < 0.0, -directions[:, 2], np.nan)
-            return np.asarray(directions[:, :2] * (height_m / descent)[:, None])
-
-    def _central(self, directions: tuple[FloatArray, FloatArray], width: float) -> FloatArray:
-        """Central difference of the landing point."""
-        height_m = self.pose.height_m
-        return (self._landing(directions[0], height_m) - self._landing(directions[1], height_m)) / width
+            return np.asarray(directions[:, :2] * (self.pose.height_m / descent)[:, None])
 
     def _climb(self, columns: FloatArray, rows: FloatArray) -> FloatArray:
         """Sine of the elevation that pixels look at."""

@@ -1,7 +1,7 @@
 """Road users as single persons, riders and cars, cut out of a class map that only knows classes.
 
 There is no instance head in the network, so instances come from shape alone: connected pieces of a class, joined
-again where a thin pole cuts them, and cut where their silhouette has a waist between two bodies.
+again where a thin pole cuts them, and cut where their skyline has a valley between two heads, or two roofs.
 """
 
 from __future__ import annotations
@@ -13,18 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
-from pipeline.postprocess.instance_kernels import (
-    OCCLUDER,
-    PERSONAL,
-    VEHICLE,
-    choose_pieces,
-    cut_groups,
-    join_pieces,
-    measure_instances,
-    measure_pieces,
-    paint_instances,
-)
+from pipeline.postprocess.instances import measure_instances, paint_instances
+from pipeline.postprocess.pieces import OCCLUDER, PERSONAL, VEHICLE, choose_pieces, join_pieces
 from pipeline.postprocess.runs import Runs, join_runs, select_runs
+from pipeline.postprocess.silhouettes import cut_groups
 from pipeline.scene import RoadUser
 
 __all__ = ["InstanceRules", "find_road_users"]
@@ -56,7 +48,7 @@ class InstanceRules:
         min_area: Smallest road user, as a share of the image.
         pole_width: Widest pole that may stand in front of one, as a share of the image's width.
         gap: A gap up to this share of the image's height is a mistake of the network, whatever is in it.
-        valley_people: A silhouette is cut where its height drops by this share between two bodies. For people.
+        valley_people: A skyline is cut where its height drops by this share between two bodies. For people.
         valley_vehicles: The same for vehicles, whose roof is flatter.
         slim_people: No part of a cut may be slimmer than this share of its height. For people.
         slim_vehicles: The same for vehicles.
@@ -90,7 +82,7 @@ def find_road_users(
         rules: Sizes and shares, or None for the usual ones.
 
     Returns:
-        The road users, largest first, numbered from 1.
+        The road users, largest first, numbered from 1. A figure that is a person above and a rider below is a rider.
     """
     rules = rules or InstanceRules()
     height, width = runs.size_hw
@@ -99,18 +91,20 @@ def find_road_users(
     row, start, stop, class_id = parts.row, parts.start, parts.stop, parts.class_id
     component = np.empty(len(parts), np.int32)
     count = join_runs(parts.row_offsets, start, stop, class_id, 1, component)
-    box, area, piece_class = measure_pieces(row, start, stop, class_id, component, count)
+    box, area, piece_class = measure_instances(
+        row, start, stop, class_id, component, np.zeros(count + 1, np.int32), np.empty(0, np.int32)
+    )
     chosen = choose_pieces(
         box, area, piece_class, kind, height, rules.min_area * height * width / 4,
         int(rules.bonnet_width * width), int(rules.bonnet_height * height),
     )  # fmt: skip
     chosen = chosen[np.argsort(-area[chosen], kind="stable")[:MAX_PIECES]]
-    run_group, joined = join_pieces(
+    run_group, groups = join_pieces(
         parts.row_offsets, selected, start, stop, runs.class_id, kind, component, chosen, box, piece_class,
         max(int(rules.pole_width * width), 1), max(int(rules.gap * height), 1),
     )  # fmt: skip
     first_cut, cuts = cut_groups(
-        row, start, stop, class_id, kind, run_group, joined,
+        row, start, stop, class_id, kind, run_group, groups,
         np.array([0, rules.valley_people, rules.valley_vehicles], np.float32),
         np.array([0, rules.slim_people, rules.slim_vehicles], np.float32),
         2 * MAX_PIECES,

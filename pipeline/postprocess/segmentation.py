@@ -112,9 +112,9 @@ def _classify_grid(logits: Floats, labels: Ids, confidence: Floats) -> None:
     total = np.empty(width, np.float32)
     for y in range(height):
         label = labels[y]
-        best[:] = logits[0, y]
+        best[:] = -np.inf
         label[:] = 0
-        for k in range(1, classes):
+        for k in range(classes):
             line = logits[k, y]
             for x in range(width):
                 better = line[x] > best[x]
@@ -293,7 +293,10 @@ def _sweep_row(
 def _stretch(
     planes: Floats, i: int, size: int, v: np.float32, column_weights: Floats, x: int, end: int
 ) -> tuple[int, int]:
-    """Which contender wins at column `x` of cell `i`, and the column where it stops winning, at most `end`."""
+    """Which contender wins at column `x` of cell `i`, and the column where it stops winning, at most `end`.
+
+    Pasted into its caller: handing the arrays to a function costs more than what it does with them.
+    """
     first, last = column_weights[x], column_weights[end - 1]
     level, slope = planes[i, 0, 0] + planes[i, 0, 1] * v, planes[i, 0, 2] + planes[i, 0, 3] * v
     winner = 0

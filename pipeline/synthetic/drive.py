@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.synthetic.camera import SyntheticCamera
+from pipeline.synthetic.camera import SyntheticCamera, heading_rotation
 from pipeline.synthetic.canvas import EMPTY_M, Canvas, View
 from pipeline.synthetic.finish import develop
 from pipeline.synthetic.ground import draw_ground_and_sky
 from pipeline.synthetic.light import draw_light
-from pipeline.synthetic.objects import CAR, PERSON, draw_objects, measure_instances, nearest_contact
+from pipeline.synthetic.objects import CAR, PERSON, RIDER, draw_objects, measure_instances, nearest_contacts
 from pipeline.synthetic.street import build_street
 from pipeline.synthetic.textures import sensor_noise, textures
 from pipeline.synthetic.traffic import Motion, build_traffic
@@ -28,6 +28,8 @@ _VIEW_M = 190.0
 
 _USERS_M = 120.0
 """How far road users are drawn and reported."""
+
+_NAMES = {CAR: "car", PERSON: "person", RIDER: "rider"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +178,13 @@ class SyntheticDrive:
             np.empty((height, width), np.float32),
         )
         canvas.depth_m.fill(EMPTY_M)
-        users = self._users_near(camera, time_s)
+        who = self._near(camera, time_s)
+        users = self._traffic.rows(self._street, self._motion, who, time_s)
         self._paint(canvas, view, users)
         image = np.empty((height, width, 3), np.uint8)
         flat = (height, width * 3)
         develop(canvas.image.reshape(flat), self._noise, self.seed * 100_003 + index, self._softness, image.reshape(flat))
-        road_users = self._truth(canvas, view, camera, users, time_s)
+        road_users = self._truth(canvas, view, camera, who, users, time_s)
         canvas.depth_m[canvas.depth_m >= EMPTY_M] = np.inf
         return SyntheticFrame(
             index, time_s, image, canvas.class_ids, canvas.instance_ids, canvas.depth_m, road_users, camera
@@ -191,10 +194,10 @@ class SyntheticDrive:
         x = float(self._motion.along(time_s))
         return x, float(self._street.course.place(x, self._motion.offset(time_s)))
 
-    def _users_near(self, camera: SyntheticCamera, time_s: float) -> FloatArray:
-        rows = self._traffic.rows(self._street, self._motion, time_s)
-        ahead = rows[:, 1] - camera.world_x_m
-        return rows[(ahead > -6.0) & (ahead < _USERS_M)]
+    def _near(self, camera: SyntheticCamera, time_s: float) -> NDArray[np.intp]:
+        """Indices of the road users that may be seen."""
+        ahead = self._traffic.along(self._motion, time_s) - camera.world_x_m
+        return np.flatnonzero((ahead > -6.0) & (ahead < _USERS_M))
 
     def _paint(self, canvas: Canvas, view: View, users: FloatArray) -> None:
         street, light, patterns = self._street, self._light, textures()
@@ -207,43 +210,41 @@ class SyntheticDrive:
         draw_objects(canvas, view, light, street.road, street.tables, patterns, np.concatenate((near, users)), _VIEW_M)
 
     def _truth(
-        self, canvas: Canvas, view: View, camera: SyntheticCamera, users: FloatArray, time_s: float
+        self, canvas: Canvas, view: View, camera: SyntheticCamera, who: NDArray[np.intp], users: FloatArray, time_s: float
     ) -> tuple[SyntheticRoadUser, ...]:
+        """Measure what is visible of each road user, and tell the rest from how it was placed."""
         if len(users) == 0:
             return ()
-        ids = users[:, 15].astype(np.int32)
-        slots = np.full(int(ids.max()) + 1, -1, np.int32)
-        slots[ids] = np.arange(len(ids))
-        table = np.empty((len(ids), 5), np.int32)
+        slots, table, feet = np.full(int(who[-1]) + 2, -1, np.int32), np.empty((len(who), 5), np.int32), np.empty((len(who), 3))
+        slots[who + 1] = np.arange(len(who))
         measure_instances(canvas.instance_ids, slots, table)
-        step = 1e-3
-        before = self._traffic.rows(self._street, self._motion, time_s - step)[ids - 1]
-        after = self._traffic.rows(self._street, self._motion, time_s + step)[ids - 1]
-        velocities = (after[:, 1:4] - before[:, 1:4]) / (2 * step)
-        cosine, sine = math.cos(camera.world_heading_rad), math.sin(camera.world_heading_rad)
-        seen = []
-        foot = np.empty(3)
-        for i in np.flatnonzero(table[:, 4]):
-            row = users[i]
-            nearest_contact(view, row, foot)
-            position = camera.road_from_world(row[None, 1:4])[0]
-            foot_road = camera.road_from_world(foot[None])[0]
-            vx, vy = float(velocities[i, 0]), float(velocities[i, 1])
-            seen.append(
-                SyntheticRoadUser(
-                    id=int(ids[i]),
-                    class_name="car" if row[0] == CAR else "person" if row[0] == PERSON else "rider",
-                    position_m=(float(position[0]), float(position[1]), float(position[2])),
-                    foot_m=(float(foot_road[0]), float(foot_road[1]), float(foot_road[2])),
-                    velocity_mps=(cosine * vx + sine * vy, cosine * vy - sine * vx),
-                    distance_m=math.hypot(foot_road[0], foot_road[1]),
-                    heading_rad=math.remainder(float(row[4]) - camera.world_heading_rad, 2 * math.pi),
-                    size_m=tuple(self._traffic.sizes[ids[i] - 1].tolist()),
-                    box_xyxy=tuple(table[i, :4].tolist()),
-                    visible_px=int(table[i, 4]),
-                )
+        nearest_contacts(view, users, feet)
+        seen = np.flatnonzero(table[:, 4])
+        users, who, table = users[seen], who[seen], table[seen]
+        level = heading_rotation(camera.world_heading_rad)[:2, :2]
+        feet_m = camera.road_from_world(feet[seen])
+        distances = np.hypot(feet_m[:, 0], feet_m[:, 1])
+        columns = zip(
+            (who + 1).tolist(),
+            users[:, 0].tolist(),
+            camera.road_from_world(users[:, 1:4]).tolist(),
+            feet_m.tolist(),
+            (self._traffic.velocities(self._street, self._motion, who, time_s) @ level.T).tolist(),
+            distances.tolist(),
+            (users[:, 4] - camera.world_heading_rad).tolist(),
+            self._traffic.sizes[who].tolist(),
+            table[:, :4].tolist(),
+            table[:, 4].tolist(),
+            strict=True,
+        )
+        found = [
+            SyntheticRoadUser(
+                identity, _NAMES[int(kind)], tuple(place), tuple(foot), tuple(velocity), distance,
+                math.remainder(heading, 2.0 * math.pi), tuple(size), tuple(box), count,
             )
-        return tuple(sorted(seen, key=lambda user: user.distance_m))
+            for identity, kind, place, foot, velocity, distance, heading, size, box, count in columns
+        ]  # fmt: skip
+        return tuple(sorted(found, key=lambda user: user.distance_m))
 
 
 def _canvas(size_hw: tuple[int, int]) -> Canvas:

@@ -17,11 +17,13 @@ def soften_row(source: NDArray[np.uint8], weight: np.float32, out: NDArray[np.fl
     """Blur one row of interleaved BGR horizontally: every pixel plus `weight` times both neighbours."""
     count = source.shape[0]
     for i in range(3):
-        out[i] = source[i] + weight * np.float32(np.float32(source[i]) + source[i + 3])
         j = count - 1 - i
-        out[j] = source[j] + weight * np.float32(np.float32(source[j]) + source[j - 3])
-    for i in range(3, count - 3):
-        out[i] = np.float32(source[i]) + weight * (np.float32(source[i - 3]) + np.float32(source[i + 3]))
+        out[i] = np.float32(source[i]) + weight * (np.float32(source[i]) + np.float32(source[i + 3]))
+        out[j] = np.float32(source[j]) + weight * (np.float32(source[j]) + np.float32(source[j - 3]))
+    # Slices instead of offsets: an index that may be negative keeps the loop from being vectorised.
+    left, middle, right, target = source[: count - 6], source[3 : count - 3], source[6:], out[3 : count - 3]
+    for i in range(count - 6):
+        target[i] = np.float32(middle[i]) + weight * (np.float32(left[i]) + np.float32(right[i]))
 
 
 @kernel(fastmath=True)
@@ -47,6 +49,7 @@ def develop(
         soften_row(source[min(y + 1, height - 1)], weight, rows[(y + 2) % 3])
         above, here, below, target = rows[y % 3], rows[(y + 1) % 3], rows[(y + 2) % 3], out[y]
         start = ((frame * 7919 + y) * 40503 + (frame ^ y) * 9176) % (len(noise) - count)
+        grain = noise[start : start + count]
         for i in range(count):
-            value = (here[i] + weight * (above[i] + below[i])) * scale + np.float32(noise[start + i]) + _TO_NEAREST
+            value = (here[i] + weight * (above[i] + below[i])) * scale + np.float32(grain[i]) + _TO_NEAREST
             target[i] = np.uint8(np.int32(min(max(value, low), high)))

@@ -45,38 +45,37 @@ def draw_foliage(
         texels *= 0.5
         level += 1
     picture = textures.foliage[variety, level]
+    smooth = texels > 0.7
     for y in range(first_y, last_y):
         v = (y + 0.5 - top) / up * 128.0 - 0.5
-        iv = int(v)
-        fv = v - iv
-        if v < 0.0 or iv >= 127:
+        if v < 0.0 or v >= 127.0:
             continue
         for x in range(first_x, last_x):
             u = (x + 0.5 - left) / across * 128.0 - 0.5
-            iu = int(u)
-            if u < 0.0 or iu >= 127 or z >= canvas.depth_m[y, x]:
+            if u < 0.0 or u >= 127.0 or z >= canvas.depth_m[y, x]:
                 continue
-            fu = u - iu
-            a00, a01, a10, a11 = (1 - fu) * (1 - fv), fu * (1 - fv), (1 - fu) * fv, fu * fv
-            alpha = (
-                a00 * picture[iv, iu, 1]
-                + a01 * picture[iv, iu + 1, 1]
-                + a10 * picture[iv + 1, iu, 1]
-                + a11 * picture[iv + 1, iu + 1, 1]
-            ) / 255.0
-            if alpha < 0.02:
+            if smooth:
+                # The copy is blurred at least as wide as a pixel, so its nearest texel will do.
+                shade, alpha = 1.0 * picture[int(v + 0.5), int(u + 0.5), 0], 1.0 * picture[int(v + 0.5), int(u + 0.5), 1]
+            else:
+                shade, alpha = between_texels(picture, u, v)
+            if alpha < 5.0:
                 continue
-            shade = (
-                a00 * picture[iv, iu, 0]
-                + a01 * picture[iv, iu + 1, 0]
-                + a10 * picture[iv + 1, iu, 0]
-                + a11 * picture[iv + 1, iu + 1, 0]
-            ) / 128.0
-            blend(canvas, light, y, x, color[0], color[1], color[2], lit * shade, z, alpha)
-            if alpha >= 0.5:
+            blend(canvas, light, y, x, color[0], color[1], color[2], lit * shade / 128.0, z, alpha / 255.0)
+            if alpha >= 127.5:
                 canvas.class_ids[y, x] = VEGETATION_ID
                 canvas.instance_ids[y, x] = 0
                 canvas.depth_m[y, x] = z
+
+
+@kernel(fastmath=True)
+def between_texels(picture: NDArray[np.uint8], u: float, v: float) -> tuple[float, float]:
+    """Brightness and opacity between four texels."""
+    iu, iv = int(u), int(v)
+    fu, fv = u - iu, v - iv
+    a, b, c, d = (1.0 - fu) * (1.0 - fv), fu * (1.0 - fv), (1.0 - fu) * fv, fu * fv
+    p, q, r, s = picture[iv, iu], picture[iv, iu + 1], picture[iv + 1, iu], picture[iv + 1, iu + 1]
+    return a * p[0] + b * q[0] + c * r[0] + d * s[0], a * p[1] + b * q[1] + c * r[1] + d * s[1]
 
 
 @kernel(fastmath=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.jit import kernel
 from pipeline.synthetic.canvas import EMPTY_M, Canvas, Light, Textures, View
-from pipeline.synthetic.roadway import Road, RoadTables, lookup, paint_road, paint_verge, roof_towards_sun, shaded
+from pipeline.synthetic.roadway import Road, RoadTables, footprint_of_row, lookup, paint_road, paint_verge, roof_towards_sun, shaded
 from pipeline.synthetic.sky import paint_sky
 
 __all__ = ["draw_ground_and_sky"]
@@ -41,7 +41,7 @@ def trace_row(
         tables: Its course.
         y: The row.
         kind: (W,) receives `DRAWN`, `ROAD`, `PAVEMENT`, `KERB` or `SKY`.
-        hits: (3, W) receives x, offset from the centre line and depth of the ground; of the sky the ray's direction.
+        hits: (3, W) receives x, offset from the centre line and depth of the ground.
 
     Returns:
         Whether there is any road, pavement, kerb, sky.
@@ -60,7 +60,6 @@ def trace_row(
         dx, dy, dz = base_x + step_x * u, base_y + step_y * u, base_z + step_z * u
         if dz > -view.z / HORIZON_M:
             kind[x] = SKY
-            hits[0, x], hits[1, x], hits[2, x] = dx, dy, dz
             found_sky = True
             continue
         z = -view.z / dz
@@ -121,12 +120,13 @@ def draw_ground_and_sky(
     for y in range(height):
         image, class_ids, depth_m = canvas.image[y], canvas.class_ids[y], canvas.depth_m[y]
         any_road, any_pavement, any_kerb, any_sky = trace_row(depth_m, view, road, tables, y, kind, hits)
+        foot = footprint_of_row(view, light, y, HORIZON_M)
         if any_sky:
-            paint_sky(image, class_ids, depth_m, light, tables, textures.cloud, kind, SKY, hits)
+            paint_sky(image, class_ids, depth_m, view, light, tables, textures.cloud, y, kind, SKY)
         if any_road:
-            paint_road(image, class_ids, view, light, road, tables, textures.grain, kind, ROAD, hits)
+            paint_road(image, class_ids, foot, light, road, tables, textures.grain, kind, ROAD, hits)
         if any_pavement:
-            paint_verge(image, class_ids, view, light, road, tables, textures.grain, kind, PAVEMENT, hits)
+            paint_verge(image, class_ids, foot, light, road, tables, textures.grain, kind, PAVEMENT, hits)
         if any_kerb:
             paint_kerb(image, class_ids, light, road, tables, kind, hits)
         instance_ids = canvas.instance_ids[y]

@@ -17,7 +17,7 @@ from pipeline.synthetic.vehicles import car_contacts, draw_car
 
 __all__ = [
     "BUSH", "CAR", "LAMP", "OBJECT_COLUMNS", "PERSON", "RAILING", "RIDER", "SIGN", "TREE", "draw_objects",
-    "measure_instances", "nearest_contact",
+    "measure_instances", "nearest_contacts",
 ]  # fmt: skip
 
 FloatArray = NDArray[np.float64]
@@ -152,24 +152,30 @@ def draw_objects(
 
 
 @kernel(fastmath=True)
-def nearest_contact(view: View, row: FloatArray, foot: FloatArray) -> None:
-    """Where a road user touches the ground lowest in the picture, as (3,) point of the fixed frame."""
+def nearest_contacts(view: View, users: FloatArray, feet: FloatArray) -> None:
+    """Where road users touch the ground lowest in the picture.
+
+    Args:
+        view: The camera.
+        users: (N, OBJECT_COLUMNS) cars, persons and riders.
+        feet: (N, 3) receives points of the fixed frame.
+    """
     points = np.empty((4, 3))
-    kind = int(row[0])
-    if kind == CAR:
-        count = car_contacts(row, points)
-    elif kind == PERSON:
-        count = person_contacts(row, points)
-    else:
-        count = rider_contacts(row, points)
-    lowest = -1e9
-    for i in range(count):
-        _, yc, zc = to_camera(view, points[i, 0], points[i, 1], points[i, 2])
-        slope = yc / zc if zc > 0.05 else 1e6 - zc
-        if slope > lowest:
-            lowest = slope
-            for k in range(3):
-                foot[k] = points[i, k]
+    for user in range(len(users)):
+        row, kind = users[user], int(users[user, 0])
+        if kind == CAR:
+            count = car_contacts(row, points)
+        elif kind == PERSON:
+            count = person_contacts(row, points)
+        else:
+            count = rider_contacts(row, points)
+        lowest = -1e9
+        for i in range(count):
+            _, yc, zc = to_camera(view, points[i, 0], points[i, 1], points[i, 2])
+            slope = yc / zc if zc > 0.05 else 1e6 - zc
+            if slope > lowest:
+                lowest = slope
+                feet[user] = points[i]
 
 
 @kernel()

@@ -34,7 +34,7 @@ def to_camera(view: View, x: float, y: float, z: float) -> tuple[float, float, f
     )
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inline=True)
 def put(canvas: Canvas, light: Light, y: int, x: int, b: float, g: float, r: float, lit: float, z: float) -> None:
     """Write one pixel: albedo (0 to 255) times light, faded by distance."""
     fade = min(z * light.haze_per_m, 0.85)
@@ -45,7 +45,7 @@ def put(canvas: Canvas, light: Light, y: int, x: int, b: float, g: float, r: flo
     image[y, x, 2] = np.uint8(min(r * light.gain[2] * keep + light.haze[2] * fade, 255.0))
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inline=True)
 def blend(
     canvas: Canvas, light: Light, y: int, x: int, b: float, g: float, r: float, lit: float, z: float, cover: float
 ) -> None:

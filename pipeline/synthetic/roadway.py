@@ -12,8 +12,8 @@ from pipeline.jit import kernel
 from pipeline.synthetic.canvas import Color, Light, View
 
 __all__ = [
-    "TABLE_START_M", "TABLE_STEPS_PER_M", "Road", "RoadTables", "covered", "dashed", "grain_level", "lookup", "paint_road",
-    "paint_verge", "roof_towards_sun", "shaded", "sunlit",
+    "TABLE_START_M", "TABLE_STEPS_PER_M", "Road", "RoadTables", "covered", "dashed", "footprint_of_row", "grain_level",
+    "lookup", "paint_road", "paint_verge", "roof_towards_sun", "shaded", "sunlit",
 ]  # fmt: skip
 
 FloatArray = NDArray[np.float64]
@@ -76,6 +76,35 @@ class RoadTables(NamedTuple):
     zebra: FloatArray
 
 
+class Footprint(NamedTuple):
+    """The patch of ground that a pixel of one row sees; over a row it hardly changes.
+
+    Attributes:
+        half_s: Half of its length along the road, in metres.
+        inverse_s: 1 / (2 half_s).
+        half_t: Half of its width across the road.
+        inverse_t: 1 / (2 half_t).
+        fade: How much of its colour distance takes.
+    """
+
+    half_s: float
+    inverse_s: float
+    half_t: float
+    inverse_t: float
+    fade: float
+
+
+@kernel(fastmath=True)
+def footprint_of_row(view: View, light: Light, y: int, limit_m: float) -> Footprint:
+    """The footprint in the middle of a row, at most `limit_m` away."""
+    r = view.rotation
+    descent = -(r[1, 2] * (y + 0.5 - view.cy) / view.fy + r[2, 2])
+    z = min(view.z / max(descent, 1e-6), limit_m)
+    half_t = 0.5 * z / view.fx
+    half_s = half_t * max(z / view.z, 1.0)
+    return Footprint(half_s, 0.5 / half_s, half_t, 0.5 / half_t, min(z * light.haze_per_m, 0.85))
+
+
 @kernel(fastmath=True)
 def lookup(table: FloatArray, x: float) -> float:
     """Linear interpolation in a table of `RoadTables`, clamped at its ends."""
@@ -118,7 +147,7 @@ def roof_towards_sun(light: Light, tables: RoadTables) -> FloatArray:
     return tables.roof_left if light.sun_y > 0.0 else tables.roof_right
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inline=True)
 def shaded(light: Light, road: Road, roof: FloatArray, s: float, t: float, z: float, blur: float) -> float:
     """How much of the sun a point of the street sees past the buildings of `roof_towards_sun`, 0 to 1."""
     edge = road.half_width + road.pavement
@@ -136,23 +165,44 @@ def sunlit(light: Light, road: Road, tables: RoadTables, s: float, t: float, z: 
     return shaded(light, road, roof_towards_sun(light, tables), s, t, z, blur)
 
 
-@kernel(fastmath=True)
-def white_paint(road: Road, s: float, across: float, half_s: float, inverse_s: float, half_t: float, inverse_t: float) -> float:
+@kernel(fastmath=True, inline=True)
+def white_paint(road: Road, foot: Footprint, s: float, across: float) -> float:
     """Share of a footprint that the centre line and the marks of the parking strip paint white."""
-    white = 0.0
-    if across < 0.065 + half_t:
-        white = covered(across, half_t, inverse_t, 0.0, 0.13) * dashed(s, half_s, inverse_s, road.dash, road.dash + road.gap)
-    if road.parking > 0.0 and abs(across - (road.half_width - road.parking)) < 0.05 + half_t:
-        strip = covered(across, half_t, inverse_t, road.half_width - road.parking, 0.1)
-        white += strip * dashed(s, half_s, inverse_s, 1.0, 2.0)
+    white, strip = 0.0, road.half_width - road.parking
+    if across < 0.065 + foot.half_t:
+        white = covered(across, foot.half_t, foot.inverse_t, 0.0, 0.13)
+        white *= dashed(s, foot.half_s, foot.inverse_s, road.dash, road.dash + road.gap)
+    if road.parking > 0.0 and abs(across - strip) < 0.05 + foot.half_t:
+        mark = covered(across, foot.half_t, foot.inverse_t, strip, 0.1)
+        white += mark * dashed(s, foot.half_s, foot.inverse_s, 1.0, 2.0)
     return white
+
+
+@kernel(fastmath=True, inline=True)
+def edge_paint(road: Road, foot: Footprint, across: float) -> float:
+    """Share of a footprint that the lines along the kerb paint."""
+    if road.edge_lines == 0 or across < road.half_width - 0.6 - foot.half_t:
+        return 0.0
+    paint = covered(across, foot.half_t, foot.inverse_t, road.half_width - 0.3, 0.1)
+    if road.edge_lines > 1:
+        paint += covered(across, foot.half_t, foot.inverse_t, road.half_width - 0.52, 0.1)
+    return paint
+
+
+@kernel(fastmath=True)
+def zebra_near(zebra: FloatArray, s: float, foot: Footprint) -> float:
+    """The zebra crossing that a row may show, or one far away."""
+    for i in range(len(zebra)):
+        if abs(s - zebra[i]) < 8.0 + foot.half_s:
+            return zebra[i]
+    return -1e9
 
 
 @kernel(fastmath=True)
 def paint_road(
     image: NDArray[np.uint8],
     class_ids: NDArray[np.uint8],
-    view: View,
+    foot: Footprint,
     light: Light,
     road: Road,
     tables: RoadTables,
@@ -166,7 +216,7 @@ def paint_road(
     Args:
         image: (W, 3) the row of the picture.
         class_ids: (W,) the row of the truth.
-        view: The camera.
+        foot: The row's footprint.
         light: Sun, tint and haze.
         road: Measures and colours.
         tables: Zebra crossings and roofs.
@@ -175,57 +225,65 @@ def paint_road(
         wanted: The kind to be shaded.
         hits: (3, W) x, offset and depth of the ground.
     """
-    roof, zebra = roof_towards_sun(light, tables), tables.zebra
-    lane = road.half_width - road.parking
-    direct, ambient = light.sun * light.sun_z, light.ambient
-    zebra_at, level, coarse = -1e9, -1, 0
+    roof = roof_towards_sun(light, tables)
+    fine_grain = grain[grain_level(120.0 * math.sqrt(foot.half_s * foot.half_t))]
+    broad_grain = grain[grain_level(10.0 * foot.half_s)]
+    lane, gutter = road.half_width - road.parking, road.half_width - 0.14 - foot.half_t
+    direct, ambient = light.sun * light.sun_z * (1.0 - foot.fade), light.ambient * (1.0 - foot.fade)
+    haze_b, haze_g, haze_r = light.haze[0] * foot.fade, light.haze[1] * foot.fade, light.haze[2] * foot.fade
+    zebra, searched, blur = -1e9, False, 0.5 + 0.6 * foot.half_s
     for x in range(len(kind)):
         if kind[x] != wanted:
             continue
-        s, t, z = hits[0, x], hits[1, x], hits[2, x]
-        half_t = 0.5 * z / view.fx
-        half_s = half_t * z / view.z
-        inverse_t = view.fx / z
-        inverse_s = inverse_t * inverse_t * view.z / view.fx
+        s, t = hits[0, x], hits[1, x]
         across = abs(t)
-        if level < 0:
-            level, coarse = grain_level(120.0 * math.sqrt(half_s * half_t)), grain_level(10.0 * half_s)
-            for i in range(len(zebra)):
-                if abs(s - zebra[i]) < 6.0 + 2.0 * half_s:
-                    zebra_at = zebra[i]
-        fine = grain[level, np.int64(s * 60.0) & 255, np.int64(t * 60.0 + 5120.0) & 255] - 128.0
-        broad = grain[coarse, np.int64(s * 5.0) & 255, np.int64(t * 9.0 + 5120.0) & 255] - 128.0
+        if not searched:
+            zebra, searched = zebra_near(tables.zebra, s, foot), True
+        fine = fine_grain[np.int64(s * 60.0) & 255, np.int64(t * 60.0 + 5120.0) & 255] - 128.0
+        broad = broad_grain[np.int64(s * 5.0) & 255, np.int64(t * 9.0 + 5120.0) & 255] - 128.0
         rut = 1.0 - 2.2 * abs(abs(across - 0.5 * lane) - 0.75)
-        tone = 1.0 + 0.0045 * fine + 0.0030 * broad - 0.05 * max(0.0, rut)
-        tone -= 0.22 * covered(across, half_t, inverse_t, road.half_width - 0.06, 0.16)
-        white, colored = white_paint(road, s, across, half_s, inverse_s, half_t, inverse_t), 0.0
-        if abs(s - zebra_at) < 1.5 + half_s:
-            bar = covered(s, half_s, inverse_s, zebra_at, 3.0)
-            white = max(white, bar * dashed(t + 20.0, half_t, inverse_t, 0.55, 1.1))
-        if road.edge_lines > 0 and across > road.half_width - 0.6 - half_t:
-            colored = covered(across, half_t, inverse_t, road.half_width - 0.3, 0.1)
-            if road.edge_lines > 1:
-                colored += covered(across, half_t, inverse_t, road.half_width - 0.52, 0.1)
-        worn = 1.0 + 0.0022 * broad + 0.003 * fine
-        white, colored = min(white * 0.9 * worn, 1.0), min(colored * 0.85 * worn, 1.0)
-        bare = max(1.0 - white - colored, 0.0) * tone
-        visible = shaded(light, road, roof, s, t, 0.0, 0.5 + 0.6 * half_s) if direct > 0.0 else 0.0
-        fade = min(z * light.haze_per_m, 0.85)
-        lit = (ambient + direct * visible) * (1.0 - fade)
+        bare = 1.0 + 0.0045 * fine + 0.0030 * broad - 0.05 * max(0.0, rut)
+        if across > gutter:
+            bare -= 0.22 * covered(across, foot.half_t, foot.inverse_t, road.half_width - 0.06, 0.16)
+        white, colored = white_paint(road, foot, s, across), edge_paint(road, foot, across)
+        if abs(s - zebra) < 1.5 + foot.half_s:
+            bar = covered(s, foot.half_s, foot.inverse_s, zebra, 3.0)
+            white = max(white, bar * dashed(t + 20.0, foot.half_t, foot.inverse_t, 0.55, 1.1))
+        if white + colored > 0.0:
+            worn = 1.0 + 0.0022 * broad + 0.003 * fine
+            white, colored = min(white * 0.9 * worn, 1.0), min(colored * 0.85 * worn, 1.0)
+            bare *= max(1.0 - white - colored, 0.0)
+        lit = ambient
+        if direct > 0.0:
+            lit += direct * shaded(light, road, roof, s, t, 0.0, blur)
         b = road.asphalt[0] * bare + 206.0 * white + road.edge_color[0] * colored
         g = road.asphalt[1] * bare + 206.0 * white + road.edge_color[1] * colored
         r = road.asphalt[2] * bare + 206.0 * white + road.edge_color[2] * colored
-        image[x, 0] = np.uint8(min(b * light.gain[0] * lit + light.haze[0] * fade, 255.0))
-        image[x, 1] = np.uint8(min(g * light.gain[1] * lit + light.haze[1] * fade, 255.0))
-        image[x, 2] = np.uint8(min(r * light.gain[2] * lit + light.haze[2] * fade, 255.0))
+        image[x, 0] = np.uint8(min(b * light.gain[0] * lit + haze_b, 255.0))
+        image[x, 1] = np.uint8(min(g * light.gain[1] * lit + haze_g, 255.0))
+        image[x, 2] = np.uint8(min(r * light.gain[2] * lit + haze_r, 255.0))
         class_ids[x] = 0
+
+
+@kernel(fastmath=True, inline=True)
+def slab_tone(road: Road, foot: Footprint, s: float, outside: float) -> float:
+    """Brightness of the paving: joints, differences between slabs, and the kerb stones along its edge."""
+    rows = road.slab * 0.75
+    joint = dashed(s, foot.half_s, foot.inverse_s, 0.025, road.slab)
+    joint = min(joint + dashed(outside + 9.0 * rows, foot.half_t, foot.inverse_t, 0.02, rows), 1.0)
+    slab = (np.int64(math.floor(s / road.slab)) * 73 + np.int64(outside / rows) * 151) & 255
+    tone = (slab - 128) * 0.0005 * min(0.7 * foot.inverse_s, 1.0) - 0.28 * joint
+    if outside < 0.14 + foot.half_t:
+        stone = covered(outside, foot.half_t, foot.inverse_t, 0.07, 0.14)
+        tone += stone * (0.16 - 0.2 * dashed(s, foot.half_s, foot.inverse_s, 0.03, 0.9))
+    return tone
 
 
 @kernel(fastmath=True)
 def paint_verge(
     image: NDArray[np.uint8],
     class_ids: NDArray[np.uint8],
-    view: View,
+    foot: Footprint,
     light: Light,
     road: Road,
     tables: RoadTables,
@@ -237,38 +295,26 @@ def paint_verge(
     """Shade the pixels of one row that show pavement, or grass beyond it. Arguments as in `paint_road`."""
     roof = roof_towards_sun(light, tables)
     direct = light.sun * light.sun_z
-    rows, level = road.slab * 0.75, -1
+    level = grain_level(100.0 * math.sqrt(foot.half_s * foot.half_t))
+    fine_grain, broad_grain = grain[level], grain[min(level, 3)]
+    blur, keep = 0.5 + 0.6 * foot.half_s, 1.0 - foot.fade
+    haze_b, haze_g, haze_r = light.haze[0] * foot.fade, light.haze[1] * foot.fade, light.haze[2] * foot.fade
     for x in range(len(kind)):
         if kind[x] != wanted:
             continue
-        s, z = hits[0, x], hits[2, x]
-        outside = abs(hits[1, x]) - road.half_width
-        half_t = 0.5 * z / view.fx
-        half_s = half_t * z / view.z
-        inverse_t = view.fx / z
-        inverse_s = inverse_t * inverse_t * view.z / view.fx
-        if level < 0:
-            level = grain_level(100.0 * math.sqrt(half_s * half_t))
-        fine = grain[level, np.int64(s * 50.0) & 255, np.int64(outside * 50.0) & 255] - 128.0
-        broad = grain[min(level, 3), np.int64(s * 4.0) & 255, np.int64(outside * 7.0) & 255] - 128.0
+        s, outside = hits[0, x], abs(hits[1, x]) - road.half_width
+        fine = fine_grain[np.int64(s * 50.0) & 255, np.int64(outside * 50.0) & 255] - 128.0
+        broad = broad_grain[np.int64(s * 4.0) & 255, np.int64(outside * 7.0) & 255] - 128.0
         grass = outside > road.pavement + 0.4
         b, g, r = road.paving
         if grass:
             tone = 1.0 + 0.008 * fine + 0.006 * broad
             b, g, r = 52.0, 98.0, 84.0
         else:
-            joint = dashed(s, half_s, inverse_s, 0.025, road.slab)
-            joint = min(joint + dashed(outside + 9.0 * rows, half_t, inverse_t, 0.02, rows), 1.0)
-            slab = (np.int64(math.floor(s / road.slab)) * 73 + np.int64(outside / rows) * 151) & 255
-            tone = 1.0 + 0.003 * fine + 0.0022 * broad - 0.28 * joint
-            tone += (slab - 128) * 0.0005 * min(0.7 * inverse_s, 1.0)
-            if outside < 0.14 + half_t:
-                stone = covered(outside, half_t, inverse_t, 0.07, 0.14)
-                tone += stone * (0.16 - 0.2 * dashed(s, half_s, inverse_s, 0.03, 0.9))
-        visible = shaded(light, road, roof, s, hits[1, x], road.kerb, 0.5 + 0.6 * half_s) if direct > 0.0 else 0.0
-        fade = min(z * light.haze_per_m, 0.85)
-        lit = (light.ambient + direct * visible) * (1.0 - fade) * max(tone, 0.0)
-        image[x, 0] = np.uint8(min(b * light.gain[0] * lit + light.haze[0] * fade, 255.0))
-        image[x, 1] = np.uint8(min(g * light.gain[1] * lit + light.haze[1] * fade, 255.0))
-        image[x, 2] = np.uint8(min(r * light.gain[2] * lit + light.haze[2] * fade, 255.0))
+            tone = 1.0 + 0.003 * fine + 0.0022 * broad + slab_tone(road, foot, s, outside)
+        visible = shaded(light, road, roof, s, hits[1, x], road.kerb, blur) if direct > 0.0 else 0.0
+        lit = (light.ambient + direct * visible) * keep * max(tone, 0.0)
+        image[x, 0] = np.uint8(min(b * light.gain[0] * lit + haze_b, 255.0))
+        image[x, 1] = np.uint8(min(g * light.gain[1] * lit + haze_g, 255.0))
+        image[x, 2] = np.uint8(min(r * light.gain[2] * lit + haze_r, 255.0))
         class_ids[x] = 8 if grass else 1

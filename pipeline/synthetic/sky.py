@@ -8,13 +8,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
-from pipeline.synthetic.canvas import Light
+from pipeline.synthetic.canvas import Color, Light, View
 from pipeline.synthetic.roadway import RoadTables
 
-__all__ = ["SKYLINE_M", "paint_sky"]
+__all__ = ["HIGHEST_SKYLINE", "SKYLINE_M", "paint_sky"]
 
 SKYLINE_M = 400.0
 """Depth that is written for what stands on the horizon."""
+
+HIGHEST_SKYLINE = 0.075
+"""Tangent of the elevation that nothing on the horizon exceeds."""
+
+
+_KNOT_PX = 16
+"""The sky is computed at every so many pixels of a row and interpolated between."""
+
+
+@kernel(fastmath=True)
+def sky_color(light: Light, cloud: NDArray[np.uint8], dx: float, dy: float, elevation: float) -> Color:
+    """Colour of the sky in a level direction (a unit vector) at a tangent of elevation: a gradient under clouds."""
+    height = max(elevation, 0.0)
+    up = min(height * 2.0, 1.0)
+    weight = up * (2.0 - up)
+    scale = 42.0 / (height + 0.12)
+    u, v = dx * scale + 4096.0, dy * scale + 4096.0
+    iu, iv = np.int64(u), np.int64(v)
+    fu, fv = u - iu, v - iv
+    iu, iv, ju, jv = iu & 255, iv & 255, (iu + 1) & 255, (iv + 1) & 255
+    upper = cloud[iv, iu] + fu * (np.float64(cloud[iv, ju]) - cloud[iv, iu])
+    lower = cloud[jv, iu] + fu * (np.float64(cloud[jv, ju]) - cloud[jv, iu])
+    density = (upper + fv * (lower - upper)) / 255.0 - 0.95 + 0.9 * light.cloud
+    cover = min(max(density * 2.2, 0.0), 1.0) * min(height * 9.0 + 0.15, 1.0)
+    low, high, keep = light.sky_low, light.sky_high, 1.0 - cover
+    over = cover * (1.08 - 0.2 * cover * light.cloud)
+    return (
+        min((low[0] + (high[0] - low[0]) * weight) * keep + low[0] * over, 255.0),
+        min((low[1] + (high[1] - low[1]) * weight) * keep + low[1] * over, 255.0),
+        min((low[2] + (high[2] - low[2]) * weight) * keep + low[2] * over, 255.0),
+    )
 
 
 @kernel(fastmath=True)
@@ -22,12 +53,13 @@ def paint_sky(
     image: NDArray[np.uint8],
     class_ids: NDArray[np.uint8],
     depth_m: NDArray[np.float32],
+    view: View,
     light: Light,
     tables: RoadTables,
     cloud: NDArray[np.uint8],
+    y: int,
     kind: NDArray[np.uint8],
     wanted: int,
-    hits: NDArray[np.float64],
 ) -> None:
     """Shade the pixels of one row that look above the horizon.
 
@@ -35,49 +67,74 @@ def paint_sky(
         image: (W, 3) the row of the picture.
         class_ids: (W,) the row of the truth.
         depth_m: (W,) the row of depths.
+        view: The camera.
         light: Colours of the sky.
         tables: The skyline.
         cloud: (256, 256) fractal noise.
+        y: The row.
         kind: (W,) what each pixel shows.
         wanted: The kind to be shaded.
-        hits: (3, W) direction of the ray in the fixed frame.
     """
-    skyline, skyline_kind = tables.skyline, tables.skyline_kind
+    row = ray_row(view, y)
+    x, y_left, up = row[0], row[1], row[2]
+    b0, g0, r0, low, bearing_low = knot(light, cloud, x, y_left, up)
+    width = len(kind)
+    for start in range(0, width, _KNOT_PX):
+        x, y_left, up = x + row[3], y_left + row[4], up + row[5]
+        b1, g1, r1, high, bearing_high = knot(light, cloud, x, y_left, up)
+        for column in range(start, min(start + _KNOT_PX, width)):
+            if kind[column] != wanted:
+                continue
+            part = (column - start + 0.5) / _KNOT_PX
+            elevation = low + part * (high - low)
+            if elevation < HIGHEST_SKYLINE:
+                bearing = np.int64(min(max(bearing_low + part * (bearing_high - bearing_low), 0.0), 1023.0))
+                if elevation < tables.skyline[bearing]:
+                    tree = tables.skyline_kind[bearing] == 8
+                    b, g, r = skyline_color(light, tree, elevation / tables.skyline[bearing])
+                    image[column, 0], image[column, 1], image[column, 2] = np.uint8(b), np.uint8(g), np.uint8(r)
+                    class_ids[column] = 8 if tree else 2
+                    depth_m[column] = SKYLINE_M
+                    continue
+            image[column, 0] = np.uint8(b0 + part * (b1 - b0))
+            image[column, 1] = np.uint8(g0 + part * (g1 - g0))
+            image[column, 2] = np.uint8(r0 + part * (r1 - r0))
+            class_ids[column] = 10
+        b0, g0, r0, low, bearing_low = b1, g1, r1, high, bearing_high
+
+
+@kernel(fastmath=True)
+def ray_row(view: View, y: int) -> tuple[float, float, float, float, float, float]:
+    """Direction, in the fixed frame, of the ray at the left end of a row; and how it changes over `_KNOT_PX`."""
+    r, v, u, step = view.rotation, (y + 0.5 - view.cy) / view.fy, -view.cx / view.fx, _KNOT_PX / view.fx
+    return (
+        r[0, 0] * u + r[1, 0] * v + r[2, 0],
+        r[0, 1] * u + r[1, 1] * v + r[2, 1],
+        r[0, 2] * u + r[1, 2] * v + r[2, 2],
+        r[0, 0] * step,
+        r[0, 1] * step,
+        r[0, 2] * step,
+    )
+
+
+@kernel(fastmath=True)
+def knot(
+    light: Light, cloud: NDArray[np.uint8], x: float, y: float, z: float
+) -> tuple[float, float, float, float, float]:
+    """Blue, green, red of the sky along a ray, the tangent of its elevation, its place in the skyline."""
+    scale = 1.0 / math.sqrt(x * x + y * y)
+    b, g, r = sky_color(light, cloud, x * scale, y * scale, z * scale)
+    return b, g, r, z * scale, 200.0 * y / max(x, 0.05) + 512.0
+
+
+@kernel(fastmath=True)
+def skyline_color(light: Light, tree: bool, height: float) -> Color:
+    """Colour of distant trees or roofs, at a share of their height."""
     fade = min(110.0 * light.haze_per_m, 0.85)
-    far_light = (light.ambient + 0.4 * light.sun) * (1.0 - fade)
-    for x in range(len(kind)):
-        if kind[x] != wanted:
-            continue
-        dx, dy = hits[0, x], hits[1, x]
-        level = math.sqrt(dx * dx + dy * dy)
-        elevation = hits[2, x] / level
-        bearing = np.int64(min(max(dy / max(dx, 0.05) * 200.0 + 512.0, 0.0), 1023.0))
-        top = skyline[bearing]
-        if elevation < top:
-            tree = skyline_kind[bearing] == 8
-            class_ids[x] = skyline_kind[bearing]
-            depth_m[x] = SKYLINE_M
-            tone = (0.92 + 0.16 * elevation / max(top, 0.001)) * far_light
-            b, g, r = (62.0, 88.0, 74.0) if tree else (96.0, 100.0, 108.0)
-            image[x, 0] = np.uint8(min(b * tone * light.gain[0] + light.haze[0] * fade, 255.0))
-            image[x, 1] = np.uint8(min(g * tone * light.gain[1] + light.haze[1] * fade, 255.0))
-            image[x, 2] = np.uint8(min(r * tone * light.gain[2] + light.haze[2] * fade, 255.0))
-            continue
-        class_ids[x] = 10
-        height = max(elevation, 0.0)
-        up = min(height * 2.0, 1.0)
-        weight = up * (2.0 - up)
-        scale = 42.0 / (height + 0.12) / level
-        u, v = dx * scale + 4096.0, dy * scale + 4096.0
-        iu, iv = np.int64(u), np.int64(v)
-        fu, fv = u - iu, v - iv
-        iu, iv, ju, jv = iu & 255, iv & 255, (iu + 1) & 255, (iv + 1) & 255
-        upper = cloud[iv, iu] + fu * (np.float64(cloud[iv, ju]) - cloud[iv, iu])
-        lower = cloud[jv, iu] + fu * (np.float64(cloud[jv, ju]) - cloud[jv, iu])
-        density = (upper + fv * (lower - upper)) / 255.0 - 0.95 + 0.9 * light.cloud
-        cover = min(max(density * 2.2, 0.0), 1.0) * min(height * 9.0 + 0.15, 1.0)
-        bright = 1.08 - 0.2 * cover * light.cloud
-        low, high, keep, over = light.sky_low, light.sky_high, 1.0 - cover, cover * bright
-        image[x, 0] = np.uint8(min((low[0] + (high[0] - low[0]) * weight) * keep + low[0] * over, 255.0))
-        image[x, 1] = np.uint8(min((low[1] + (high[1] - low[1]) * weight) * keep + low[1] * over, 255.0))
-        image[x, 2] = np.uint8(min((low[2] + (high[2] - low[2]) * weight) * keep + low[2] * over, 255.0))
+    tone = (0.92 + 0.16 * height) * (light.ambient + 0.4 * light.sun) * (1.0 - fade)
+    b, g, r = (62.0, 88.0, 74.0) if tree else (96.0, 100.0, 108.0)
+    return (
+        min(b * tone * light.gain[0] + light.haze[0] * fade, 255.0),
+        min(g * tone * light.gain[1] + light.haze[1] * fade, 255.0),
+        min(r * tone * light.gain[2] + light.haze[2] * fade, 255.0),
+    )

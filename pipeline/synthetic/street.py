@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.synthetic.objects import BUSH, LAMP, OBJECT_COLUMNS, RAILING, SIGN, TREE
 from pipeline.synthetic.roadway import TABLE_START_M, TABLE_STEPS_PER_M, Road, RoadTables
+from pipeline.synthetic.sky import HIGHEST_SKYLINE
 from pipeline.synthetic.walls import FACADE, HEDGE, PLAIN, ROOF, SHOP, WALL_COLUMNS
 
 __all__ = ["Course", "Street", "build_street"]
@@ -196,7 +197,7 @@ def _skyline(generator: Generator) -> tuple[FloatArray, NDArray[np.uint8]]:
         heights[part] = level * (0.7 + 0.3 * bump) + rough
         kinds[part] = 8 if tree else 2
         i += wide
-    return heights, kinds
+    return np.minimum(heights, HIGHEST_SKYLINE), kinds
 
 
 def _roof_table(roofs: list[tuple[float, float, float]], steps: int) -> FloatArray:

@@ -17,6 +17,7 @@ from pipeline.synthetic.street import Street
 __all__ = ["Motion", "Traffic", "build_traffic"]
 
 FloatArray = NDArray[np.float64]
+Indices = NDArray[np.intp]
 Generator = np.random.Generator
 
 _PAINTS = ((40, 38, 40), (190, 192, 192), (150, 150, 148), (224, 226, 226), (44, 36, 150), (120, 66, 30), (90, 60, 40), (50, 80, 46), (70, 150, 190))
@@ -69,35 +70,46 @@ class Traffic:
     paths: FloatArray
     sizes: FloatArray
 
-    def positions(self, street: Street, motion: Motion, time_s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(N,) x, (N,) offset across the street, (N,) distance covered, at a time."""
-        way, start, speed, offset, a, b, c, begin = self.paths.T
-        x = start + speed * time_s
-        x = np.where(way == _LEAD, motion.along(time_s) + start + a * np.sin(b * time_s + c), x)
-        crossing = way == _CROSS
-        walked = np.clip((time_s - begin) * b, 0.0, np.abs(a - offset))
-        sway = np.where(way == _LEAD, 0.0, a * np.sin(b * time_s + c))
-        across = np.where(crossing, offset + np.sign(a - offset) * walked, offset + sway)
-        covered = np.where(crossing, walked, np.where(way == _LEAD, x, np.abs(speed) * time_s))
-        return x, across, covered
+    def along(self, motion: Motion, time_s: float) -> FloatArray:
+        """(N,) x of everybody at a time."""
+        way, start, speed, _, a, b, c, _ = self.paths.T
+        leading = motion.along(time_s) + start + a * np.sin(b * time_s + c)
+        return np.where(way == _LEAD, leading, start + speed * time_s)
 
-    def rows(self, street: Street, motion: Motion, time_s: float) -> FloatArray:
-        """(N, OBJECT_COLUMNS) rows with place, heading and phase filled in."""
-        x, across, covered = self.positions(street, motion, time_s)
-        rows = self.looks.copy()
-        way, speed, kind = self.paths[:, 0], self.paths[:, 2], rows[:, 0]
-        course, road = street.course, street.road
-        slope = course.slope(x)
-        rows[:, 1] = x
-        rows[:, 2] = course.center(x) + across * np.sqrt(1.0 + slope * slope)
-        outside = np.clip((np.abs(across) - road.half_width) / 0.25 + 0.5, 0.0, 1.0)
-        rows[:, 3] = np.where(kind == PERSON, road.kerb * outside, 0.0)
-        ahead = np.arctan(slope)
-        turned = np.where(way == _CROSS, np.sign(self.paths[:, 4] - self.paths[:, 3]) * (math.pi / 2), rows[:, 4])
-        rows[:, 4] = ahead + np.where((way != _CROSS) & (speed < 0.0), turned + math.pi, turned)
-        moving = np.where(way == _CROSS, (covered > 0.0) & (covered < np.abs(self.paths[:, 4] - self.paths[:, 3])), True)
-        rows[:, 6] = np.where(kind == CAR, rows[:, 6], rows[:, 6] + covered * rows[:, 17])
-        rows[:, 7] = np.where(kind == PERSON, rows[:, 7] * np.where(moving, 1.0, 0.08), rows[:, 7])
+    def walked(self, who: Indices, time_s: float) -> FloatArray:
+        """(K,) metres that those who cross the street have covered across it; 0 for others."""
+        way, _, _, offset, a, b, _, begin = self.paths[who].T
+        return np.where(way == _CROSS, np.clip((time_s - begin) * b, 0.0, np.abs(a - offset)), 0.0)
+
+    def places(self, street: Street, motion: Motion, who: Indices, time_s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(K,) x, y in the fixed frame and offset across the street."""
+        way, _, _, offset, a, b, c, _ = self.paths[who].T
+        x = self.along(motion, time_s)[who]
+        sway = np.where(way == _LEAD, 0.0, a * np.sin(b * time_s + c))
+        across = offset + np.where(way == _CROSS, np.sign(a - offset) * self.walked(who, time_s), sway)
+        return x, street.course.place(x, across), across
+
+    def velocities(self, street: Street, motion: Motion, who: Indices, time_s: float) -> FloatArray:
+        """(K, 2) m/s along x and y of the fixed frame."""
+        step = 1e-3
+        x0, y0, _ = self.places(street, motion, who, time_s - step)
+        x1, y1, _ = self.places(street, motion, who, time_s + step)
+        return np.stack([x1 - x0, y1 - y0], axis=1) / (2.0 * step)
+
+    def rows(self, street: Street, motion: Motion, who: Indices, time_s: float) -> FloatArray:
+        """(K, OBJECT_COLUMNS) rows of those road users with place, heading and phase filled in."""
+        rows, paths = self.looks[who], self.paths[who]
+        rows[:, 1], rows[:, 2], across = self.places(street, motion, who, time_s)
+        kind, way, speed, crossing = rows[:, 0], paths[:, 0], paths[:, 2], paths[:, 0] == _CROSS
+        walked, width = self.walked(who, time_s), np.abs(paths[:, 4] - paths[:, 3])
+        on_pavement = np.clip((np.abs(across) - street.road.half_width) / 0.25 + 0.5, 0.0, 1.0)
+        rows[:, 3] = np.where(kind == PERSON, street.road.kerb * on_pavement, 0.0)
+        turn = np.where(crossing, np.sign(paths[:, 4] - paths[:, 3]) * (math.pi / 2), rows[:, 4] + math.pi * (speed < 0.0))
+        rows[:, 4] = np.arctan(street.course.slope(rows[:, 1])) + turn
+        covered = np.where(crossing, walked, np.where(way == _LEAD, rows[:, 1], np.abs(speed) * time_s))
+        rows[:, 6] += np.where(kind == CAR, 0.0, covered * rows[:, 17])
+        standing = crossing & ((walked <= 0.0) | (walked >= width))
+        rows[:, 7] *= np.where((kind == PERSON) & standing, 0.08, 1.0)
         return rows
 
 

@@ -28,6 +28,10 @@ WALL_COLUMNS = 30
 the ground floor, 24..26 colour of shop front or door, 27 hash, 28 class, 29 strength of the courses."""
 
 
+_FOOTPRINT_PX = 6
+"""So many pixels of a row share one footprint on the wall."""
+
+
 class Style(NamedTuple):
     """How a wall looks; see `WALL_COLUMNS`."""
 
@@ -52,7 +56,7 @@ def hash01(a: int, b: int, c: int) -> float:
     return ((h ^ (h >> 16)) & 0xFFFF) / 65536.0
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inline=True)
 def pane(light: Light, cell_u: int, cell_v: int, seed: int, up: float) -> Color:
     """Colour of a window pane: the sky's reflection over a dark room, or a lit room at dusk."""
     pick = hash01(cell_u, cell_v, seed)
@@ -78,7 +82,7 @@ def mix(under: Color, over: Color, share: float) -> Color:
     )
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inline=True)
 def facade(light: Light, style: Style, color: Color, u: float, v: float, hu: float, iu: float, hv: float, iv: float) -> Color:
     """Albedo of a façade whose wall has a colour.
 
@@ -121,7 +125,7 @@ def facade(light: Light, style: Style, color: Color, u: float, v: float, hu: flo
     return mix(color, inside, glass * max(1.0 - bars, 0.0))
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inline=True)
 def shop_front(
     light: Light, style: Style, color: Color, u: float, v: float, hu: float, iu: float, hv: float, iv: float
 ) -> Color:
@@ -146,10 +150,11 @@ def shop_front(
     return mix(color, (b + goods + 60.0 * lamps, g + 0.9 * goods + 110.0 * lamps, r + goods + 120.0 * lamps), glass)
 
 
-@kernel(fastmath=True)
-def surface(light: Light, style: Style, grain: float, u: float, v: float, hu: float, hv: float) -> Color:
-    """Albedo of any wall, for a footprint of ± hu along it and ± hv up it."""
-    iu, iv = 0.5 / hu, 0.5 / hv
+@kernel(fastmath=True, inline=True)
+def surface(
+    light: Light, style: Style, grain: float, u: float, v: float, hu: float, iu: float, hv: float, iv: float
+) -> Color:
+    """Albedo of any wall with that much grain (around 0); the rest as in `facade`."""
     if style.kind > SHOP:
         tone = 1.0 + 0.0045 * grain
         if style.kind == HEDGE:
@@ -266,22 +271,26 @@ def shade_wall(
         inverse = n[0] * rx + n[1] * ry + n[2]
         along = plane[1, 0] * rx + plane[1, 1] * ry + plane[1, 2]
         upward = plane[2, 0] * rx + plane[2, 1] * ry + plane[2, 2]
+        renew, level, fade, hu, iu, hv, iv = -1, 0, 0.0, 1.0, 0.5, 1.0, 0.5
         for x in range(starts[i], stops[i]):
             z, ray_u, ray_v = 1.0 / inverse, along, upward
             inverse, along, upward = inverse + step, along + step_u, upward + step_v
             if z <= 0.0 or z >= depth_m[y, x]:
                 continue
             u, v = z * ray_u - origin[0], z * ray_v - origin[1]
-            hu = max(abs(0.5 * z * (step_u - step * z * ray_u)), 5e-4)
-            hv = max(0.5 * z / view.fy, abs(0.5 * z * (step_v - step * z * ray_v)))
-            level = grain_level(56.0 * max(hv, min(hu, 4.0 * hv)))
+            if x >= renew:
+                renew = x + _FOOTPRINT_PX
+                hu = max(abs(0.5 * z * (step_u - step * z * ray_u)), 5e-4)
+                hv = max(0.5 * z / view.fy, abs(0.5 * z * (step_v - step * z * ray_v)))
+                iu, iv = 0.5 / hu, 0.5 / hv
+                level = grain_level(56.0 * max(hv, min(hu, 4.0 * hv)))
+                fade = min(z * light.haze_per_m, 0.85)
             noise = grain[level, np.int64(v * 28.0 + 512.0) & 255, np.int64(u * 28.0 + 512.0 + style.seed) & 255] - 128.0
             lit = sky_lit
             if facing > 0.0:
                 free = shaded(light, road, roof, row[0] + dx * u, wall_t, base + v, 0.6) if style.kind != ROOF else 1.0
                 lit += facing * free
-            b, g, r = surface(light, style, noise, u, v, hu, hv)
-            fade = min(z * light.haze_per_m, 0.85)
+            b, g, r = surface(light, style, noise, u, v, hu, iu, hv, iv)
             lit *= 1.0 - fade
             image[y, x, 0] = np.uint8(min(b * light.gain[0] * lit + light.haze[0] * fade, 255.0))
             image[y, x, 1] = np.uint8(min(g * light.gain[1] * lit + light.haze[1] * fade, 255.0))
