@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import CITYSCAPES
-from pipeline.postprocess import Postprocessor, encode_runs, find_drivable, find_road_users, outline
+from pipeline.outline import outline
+from pipeline.postprocess import Postprocessor, encode_runs, find_drivable, find_road_users
 from pipeline.postprocess.pool import ImagePool
 from pipeline.postprocess.runs import RunBuffers
 from pipeline.postprocess.segmentation import segment_with_runs

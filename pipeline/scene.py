@@ -134,7 +134,7 @@ class DrivableArea:
     @cached_property
     def polygon(self) -> NDArray[np.int32]:
         """(P, 2) int32 outline of the area as (x, y), simplified to about 2 px; (0, 2) where it is empty."""
-        from pipeline.postprocess.drivable import outline
+        from pipeline.outline import outline
 
         return outline(self.mask)
 
@@ -145,8 +145,8 @@ class RoadUser:
 
     Attributes:
         id: Distinguishes the road users of one scene, from 1. Not yet stable from frame to frame.
-        class_name: ``"person"``, ``"rider"`` or ``"car"``; from models that tell them apart also ``"truck"``, ``"bus"``,
-            ``"train"``, ``"motorcycle"`` and ``"bicycle"``.
+        class_name: ``"person"``, ``"rider"`` or ``"car"``; from models that tell them apart also ``"truck"``,
+            ``"bus"``, ``"train"``, ``"motorcycle"`` and ``"bicycle"``.
         box_xyxy: (x1, y1, x2, y2) in pixels, half-open.
         foot_px: (x, y): where it stands, the middle of its lowest pixels.
         area_px: Number of its pixels.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
-from pipeline.postprocess.drivable import DrivableRules, find_drivable, outline
+from pipeline.postprocess.drivable import DrivableRules, find_drivable
 from pipeline.postprocess.pool import ImagePool
 from pipeline.postprocess.road_users import InstanceRules, find_road_users
 from pipeline.postprocess.runs import RunBuffers, Runs, encode_runs
@@ -23,7 +23,6 @@ __all__ = [
     "encode_runs",
     "find_drivable",
     "find_road_users",
-    "outline",
     "segment",
 ]
 

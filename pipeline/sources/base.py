@@ -8,7 +8,10 @@ from typing import Protocol
 
 from pipeline.scene import Frame
 
-__all__ = ["Source", "SourceInfo"]
+__all__ = ["IMAGE_SUFFIXES", "Source", "SourceInfo"]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
+"""Still pictures that OpenCV reads. Animated GIFs go through FFmpeg."""
 
 
 @dataclass(frozen=True, slots=True)

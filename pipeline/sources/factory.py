@@ -6,7 +6,7 @@ import glob
 from pathlib import Path
 
 from pipeline.errors import SourceError
-from pipeline.sources.base import Source
+from pipeline.sources.base import IMAGE_SUFFIXES, Source
 
 __all__ = ["open_source"]
 
@@ -46,7 +46,3 @@ def open_source(uri: str, *, start_s: float = 0.0) -> Source:
     from pipeline.sources.video import VideoSource
 
     return VideoSource(path, start_s=start_s)
-
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
-"""Still pictures that OpenCV reads. Animated GIFs go through FFmpeg."""

@@ -14,8 +14,7 @@ import numpy as np
 
 from pipeline.errors import SourceError
 from pipeline.scene import BgrImage, Frame
-from pipeline.sources.base import SourceInfo
-from pipeline.sources.factory import IMAGE_SUFFIXES
+from pipeline.sources.base import IMAGE_SUFFIXES, SourceInfo
 
 __all__ = ["ImageSource"]
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["SyntheticSource", "open_synthetic"]
 
 _EXAMPLE = "synthetic://drive?frames=300&seed=1&size=640x360&fps=30"
-_MAX_FRAMES = 1_000_000
+_MAX_FRAMES = 100_000
+_THREADS = 2
 _SIDE_RANGE_PX = (64, 4096)
 
 
@@ -63,7 +64,8 @@ class SyntheticSource:
             )
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """End the drawing threads."""
+        self.drive.close()
 
 
 def open_synthetic(uri: str) -> SyntheticSource:
@@ -91,6 +93,7 @@ def open_synthetic(uri: str) -> SyntheticSource:
         frame_count=_whole(uri, "frames", options["frames"], 1, _MAX_FRAMES),
         size_hw=_size(uri, options["size"]),
         frame_rate_hz=_rate(uri, options["fps"]),
+        threads=_THREADS,
     )
     return SyntheticSource(uri, drive)
 
@@ -105,7 +108,9 @@ def _size(uri: str, text: str) -> tuple[int, int]:
     match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
     low, high = _SIDE_RANGE_PX
     if match is None or not all(low <= int(side) <= high for side in match.groups()):
-        raise ConfigError(f"{uri}: size={text} must be WIDTHxHEIGHT in pixels, each from {low} to {high}, as in 640x360")
+        raise ConfigError(
+            f"{uri}: size={text} must be WIDTHxHEIGHT in pixels, each from {low} to {high}, as in 640x360"
+        )
     return int(match[2]), int(match[1])
 
 

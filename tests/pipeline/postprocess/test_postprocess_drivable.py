@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.postprocess import DrivableRules, encode_runs, find_drivable, outline
+from pipeline.outline import outline
+from pipeline.postprocess import DrivableRules, encode_runs, find_drivable
 from pipeline.scene import DrivableArea
 
 ROAD, GROUND, PERSON, CAR = range(4)
