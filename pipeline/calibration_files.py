@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
+import numpy as np
 
 from pipeline.errors import ConfigError
 
@@ -34,8 +35,10 @@ __all__ = [
     "CameraFile",
     "GroundFile",
     "GroundUncertainty",
+    "Pixels",
     "read_camera",
     "read_file",
+    "read_ground",
 ]
 
 CAMERA_FORMAT: Final = "clearway-camera/1"
@@ -47,7 +50,7 @@ Triple = tuple[float, float, float]
 Deviation = Annotated[float, msgspec.Meta(ge=0)]
 _Angle = Annotated[float, msgspec.Meta(gt=-math.pi / 2, lt=math.pi / 2)]
 
-COEFFICIENT_COUNTS = {"pinhole": (0, 4, 5, 8), "fisheye": (0, 4)}
+_COEFFICIENT_COUNTS = {"pinhole": (0, 4, 5, 8), "fisheye": (0, 4)}
 
 
 class CameraFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
@@ -142,12 +145,26 @@ def read_camera(path: Path) -> CameraFile:
     (fx, skew, _), (below, fy, _), last = content.matrix
     if fx <= 0.0 or fy <= 0.0 or skew != 0.0 or below != 0.0 or last != (0.0, 0.0, 1.0):
         raise ConfigError(f"{path}: matrix must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx and fy above 0")
-    allowed = COEFFICIENT_COUNTS[content.model]
+    allowed = _COEFFICIENT_COUNTS[content.model]
     if len(content.distortion) not in allowed:
         counts = " or ".join(str(count) for count in allowed)
         raise ConfigError(
             f"{path}: a {content.model} has {counts} distortion coefficients, not {len(content.distortion)}"
         )
+    return content
+
+
+def read_ground(path: Path) -> GroundFile:
+    """Read a ground file, and check what its structure alone cannot say.
+
+    Raises:
+        ConfigError: As `read_file`; or the correlation is none.
+    """
+    content = read_file(path, GroundFile, GROUND_FORMAT)
+    correlation = np.array(content.uncertainty.correlation)
+    symmetric = np.allclose(correlation, correlation.T, atol=1e-6) and np.allclose(np.diag(correlation), 1.0)
+    if not symmetric or np.linalg.eigvalsh(correlation).min() < -1e-6:
+        raise ConfigError(f"{path}: uncertainty.correlation is no correlation of (height, pitch, roll)")
     return content
 
 

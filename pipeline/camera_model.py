@@ -1,7 +1,7 @@
 """The camera alone: between pixels and the directions that they look along.
 
 Pixels are Clearway's: each covers a square, and the centre of the upper left one is (0.5, 0.5). OpenCV's are half a
-pixel off: there that centre is (0, 0). At 40 m a row is more than a metre of road, so the half counts.
+pixel off: there that centre is (0, 0). At 40 m a row is about a metre of road, so the half counts.
 """
 
 from __future__ import annotations

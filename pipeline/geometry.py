@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.calibration_files import GROUND_FORMAT, GroundFile, GroundUncertainty, read_file
+from pipeline.calibration_files import GroundUncertainty, read_ground
 from pipeline.camera_model import CameraModel, rows_of
 
 __all__ = ["CameraModel", "CameraPose", "RoadView"]
@@ -93,7 +93,7 @@ class RoadView:
         Raises:
             ConfigError: A file does not fit its format, or the camera was measured on pictures of another shape.
         """
-        ground = read_file(ground_path, GroundFile, GROUND_FORMAT)
+        ground = read_ground(ground_path)
         pose = CameraPose(ground.height_m, ground.pitch_rad, ground.roll_rad, ground.yaw_rad)
         return cls(CameraModel.load(camera_path, size_hw), pose, _covariance(ground.uncertainty))
 
@@ -111,16 +111,19 @@ class RoadView:
             points = np.concatenate([points, np.zeros((len(points), 1))], axis=1)
         return self.camera.image_from_camera(self.pose.camera_from_road(points))
 
-    def road_from_image(self, points_px: ArrayLike) -> FloatArray:
+    def road_from_image(self, points_px: ArrayLike, z_m: ArrayLike = 0.0) -> FloatArray:
         """Where on the road pixels look.
 
         Args:
             points_px: (N, 2) pixels.
+            z_m: Height over the road of what they look at, one or (N,); a pavement is some 0.12 m high, which taken
+                for the road would seem 8 % farther away from a camera at 1.5 m. Below the camera.
 
         Returns:
-            (N, 2) metres in the road frame, on the plane z = 0; NaN at and above the horizon.
+            (N, 2) metres in the road frame, of points at that height; NaN at and above the horizon.
         """
-        return self._landing(self._road_directions(points_px))
+        share = 1.0 - np.asarray(z_m, np.float64) / self.pose.height_m
+        return np.asarray(self._landing(self._road_directions(points_px)) * share.reshape(-1, 1))
 
     def horizon_rows_px(self, columns_px: ArrayLike) -> FloatArray:
         """Where the horizon crosses columns of the picture; a curve where the lens distorts.
@@ -146,8 +149,8 @@ class RoadView:
     def road_covariance_m2(self, points_px: ArrayLike, pixel_std_px: float = 1.0) -> FloatArray:
         """How unsure `road_from_image` is: pixel, height, pitch and roll errors carried over to first order.
 
-        First order is good while the deviation is small against the distance (5 % off at a fifth of it); the
-        error of a far distance is skewed outwards, and infinite once the horizon lies within it.
+        First order is good while the deviation is small against the distance; towards the horizon the true error is
+        skewed outwards, and without limit once the horizon lies within it.
 
         Args:
             points_px: (N, 2) pixels.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EMPTY_M", "Canvas", "Color", "Light", "Textures", "View"]
+__all__ = ["EMPTY_M", "Canvas", "Color", "Ink", "Light", "Textures", "View"]
 
 Color = tuple[float, float, float]
 """Blue, green, red."""
@@ -33,6 +33,11 @@ class Canvas(NamedTuple):
     class_ids: NDArray[np.uint8]
     instance_ids: NDArray[np.uint16]
     depth_m: NDArray[np.float32]
+
+    def band(self, top: int, bottom: int) -> Canvas:
+        """Rows top..bottom as a canvas of their own, on the same memory."""
+        rows = slice(top, bottom)
+        return Canvas(self.image[rows], self.class_ids[rows], self.instance_ids[rows], self.depth_m[rows])
 
 
 class View(NamedTuple):
@@ -66,6 +71,8 @@ class Light(NamedTuple):
         sun_x: Unit vector towards the sun in the fixed frame.
         sun_y: Same.
         sun_z: Same.
+        slant: sun_x / sun_y.
+        rise: sun_z / sun_y.
         sun: Strength of direct sunlight on a surface that faces it.
         ambient: Strength of the light of the sky.
         gain: The tint that light gives to everything.
@@ -80,6 +87,8 @@ class Light(NamedTuple):
     sun_x: float
     sun_y: float
     sun_z: float
+    slant: float
+    rise: float
     sun: float
     ambient: float
     gain: Color
@@ -89,6 +98,22 @@ class Light(NamedTuple):
     haze: Color
     haze_per_m: float
     lamps: float
+
+
+class Ink(NamedTuple):
+    """What a shape is painted with.
+
+    Attributes:
+        color: Its albedo.
+        lit: Light on it.
+        class_id: Cityscapes trainId of its pixels.
+        instance_id: Id of the road user that it belongs to, or 0.
+    """
+
+    color: Color
+    lit: float
+    class_id: int
+    instance_id: int
 
 
 class Textures(NamedTuple):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,8 @@ _VIEW_M = 190.0
 _USERS_M = 120.0
 """How far road users are drawn and reported."""
 
+_LONGEST_WALL_M = 28.0
+
 _NAMES = {CAR: "car", PERSON: "person", RIDER: "rider"}
 
 
@@ -41,7 +45,7 @@ class SyntheticRoadUser:
         class_name: ``"person"``, ``"rider"`` or ``"car"``.
         position_m: (x forward, y left, z up) of the middle of its footprint on the ground.
         foot_m: The point where it touches the ground lowest in the picture: heel or toe, or where a tyre stands.
-        velocity_mps: (x, y) over the ground, along the axes of the road frame: its own motion, not relative to the vehicle.
+        velocity_mps: (x, y) over the ground, along the axes of the road frame; not relative to the vehicle.
         distance_m: Ground distance from the point under the camera to `foot_m`.
         heading_rad: Where it faces, anticlockwise from the vehicle's heading.
         size_m: (length, width, height).
@@ -69,9 +73,12 @@ class SyntheticFrame:
         index: Position in the drive.
         time_s: Time since its beginning.
         image: (H, W, 3) uint8 BGR.
-        class_ids: (H, W) uint8 Cityscapes trainIds.
+        class_ids: (H, W) uint8 Cityscapes trainIds: road (with its markings) 0, sidewalk (with the kerb) 1, building 2,
+            fence 4, pole 5, traffic sign 7, vegetation 8 (with grass), sky 10, person 11, rider (with the bicycle) 12,
+            car 13. Every pixel has a class.
         instance_ids: (H, W) uint16: 0, or the id of the road user.
-        depth_m: (H, W) float32 along the optical axis; infinite in the sky.
+        depth_m: (H, W) float32 along the optical axis, exact for road, pavement, walls and cars, that of the middle for
+            limbs, poles and crowns; infinite in the sky.
         road_users: Those with visible pixels, nearest first.
         camera: Where the picture was taken from.
     """
@@ -105,6 +112,8 @@ class SyntheticDrive:
         frame_count: Number of frames.
         size_hw: (H, W) in pixels.
         frame_rate_hz: Frames per second.
+        threads: How many horizontal bands of a picture are drawn at the same time. With more than one, `close` must be
+            called. Whatever their number, `render` serves one caller at a time.
     """
 
     def __init__(
@@ -113,6 +122,7 @@ class SyntheticDrive:
         frame_count: int = 300,
         size_hw: tuple[int, int] = (360, 640),
         frame_rate_hz: float = 30.0,
+        threads: int = 1,
     ) -> None:
         self.seed = seed
         self.frame_count = frame_count
@@ -123,12 +133,14 @@ class SyntheticDrive:
         duration_s = frame_count / frame_rate_hz
         speed = generator.uniform(5.5, 11.0)
         self._street = build_street(seed, speed * duration_s * 1.1 + 40.0 + _VIEW_M)
-        self._motion = _motion(generator, speed, self._street.lane_m * self._street.traffic_side)
+        self._motion = _motion(generator, speed, (self._street.lane_m - 0.2) * self._street.traffic_side)
         self._traffic = build_traffic(seed, self._street, self._motion, duration_s)
         self._mount = _mount(generator)
         self._noise = sensor_noise(round(generator.uniform(1.0, 1.8) + 1.2 * self._light.lamps, 1))
         self._softness = np.float32(generator.uniform(0.11, 0.24))
-        self._canvas = _canvas(size_hw)
+        self._scratch = np.zeros((*size_hw, 3), np.uint8)
+        self._pool = ThreadPoolExecutor(threads - 1, "synthetic") if threads > 1 else None
+        self._bands = _bands(size_hw[0], threads)
 
     def __len__(self) -> int:
         return self.frame_count
@@ -172,50 +184,73 @@ class SyntheticDrive:
         view = _view(camera)
         height, width = self.size_hw
         canvas = Canvas(
-            self._canvas.image,
+            self._scratch,
             np.empty((height, width), np.uint8),
-            np.empty((height, width), np.uint16),
+            np.zeros((height, width), np.uint16),
             np.empty((height, width), np.float32),
         )
         canvas.depth_m.fill(EMPTY_M)
-        who = self._near(camera, time_s)
-        users = self._traffic.rows(self._street, self._motion, who, time_s)
+        x = camera.world_x_m
+        who = self._traffic.near(self._motion, time_s, x - 6.0, x + _USERS_M)
+        users, velocities = self._traffic.rows(self._street, self._motion, who, time_s)
         self._paint(canvas, view, users)
         image = np.empty((height, width, 3), np.uint8)
         flat = (height, width * 3)
-        develop(canvas.image.reshape(flat), self._noise, self.seed * 100_003 + index, self._softness, image.reshape(flat))
-        road_users = self._truth(canvas, view, camera, who, users, time_s)
+        develop(
+            canvas.image.reshape(flat), self._noise, self.seed * 100_003 + index, self._softness, image.reshape(flat)
+        )
+        road_users = self._truth(canvas, view, camera, who, users, velocities)
         canvas.depth_m[canvas.depth_m >= EMPTY_M] = np.inf
         return SyntheticFrame(
             index, time_s, image, canvas.class_ids, canvas.instance_ids, canvas.depth_m, road_users, camera
         )
 
+    def close(self) -> None:
+        """End the drawing threads, if there are any. May be called more than once; no frame is rendered after it."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
     def _vehicle(self, time_s: float) -> tuple[float, float]:
         x = float(self._motion.along(time_s))
         return x, float(self._street.course.place(x, self._motion.offset(time_s)))
 
-    def _near(self, camera: SyntheticCamera, time_s: float) -> NDArray[np.intp]:
-        """Indices of the road users that may be seen."""
-        ahead = self._traffic.along(self._motion, time_s) - camera.world_x_m
-        return np.flatnonzero((ahead > -6.0) & (ahead < _USERS_M))
-
     def _paint(self, canvas: Canvas, view: View, users: FloatArray) -> None:
-        street, light, patterns = self._street, self._light, textures()
-        first = int(np.searchsorted(street.wall_starts, view.x - 28.0))
-        last = int(np.searchsorted(street.wall_starts, view.x + _VIEW_M))
-        draw_walls(canvas, view, light, street.road, street.tables, patterns, street.walls[first:last])
-        draw_ground_and_sky(canvas, view, light, street.road, street.tables, patterns)
-        objects = street.objects
-        near = objects[np.searchsorted(objects[:, 1], view.x - 4.0) : np.searchsorted(objects[:, 1], view.x + _VIEW_M)]
-        draw_objects(canvas, view, light, street.road, street.tables, patterns, np.concatenate((near, users)), _VIEW_M)
+        """Draw all bands; a band is a picture of its own whose principal point lies elsewhere."""
+        street, reach = self._street, view.x + _VIEW_M
+        first, last = np.searchsorted(street.wall_starts, (view.x - _LONGEST_WALL_M, reach))
+        start, stop = np.searchsorted(street.objects[:, 1], (view.x - 4.0, reach))
+        walls, objects = street.walls[first:last], np.concatenate((street.objects[start:stop], users))
+        jobs = [
+            (canvas.band(top, bottom), view._replace(cy=view.cy - top), walls, objects) for top, bottom in self._bands
+        ]
+        others = [self._pool.submit(self._paint_band, *job) for job in jobs[1:]] if self._pool else []
+        self._paint_band(*jobs[0])
+        for other in others:
+            other.result()
+
+    def _paint_band(self, canvas: Canvas, view: View, walls: FloatArray, objects: FloatArray) -> None:
+        road, tables, light, patterns = self._street.road, self._street.tables, self._light, textures()
+        draw_walls(canvas, view, light, road, tables, patterns, walls)
+        draw_ground_and_sky(canvas, view, light, road, tables, patterns)
+        draw_objects(canvas, view, light, road, tables, patterns, objects, _VIEW_M)
 
     def _truth(
-        self, canvas: Canvas, view: View, camera: SyntheticCamera, who: NDArray[np.intp], users: FloatArray, time_s: float
+        self,
+        canvas: Canvas,
+        view: View,
+        camera: SyntheticCamera,
+        who: NDArray[np.intp],
+        users: FloatArray,
+        velocities: FloatArray,
     ) -> tuple[SyntheticRoadUser, ...]:
         """Measure what is visible of each road user, and tell the rest from how it was placed."""
         if len(users) == 0:
             return ()
-        slots, table, feet = np.full(int(who[-1]) + 2, -1, np.int32), np.empty((len(who), 5), np.int32), np.empty((len(who), 3))
+        slots, table, feet = (
+            np.full(int(who[-1]) + 2, -1, np.int32),
+            np.empty((len(who), 5), np.int32),
+            np.empty((len(who), 3)),
+        )
         slots[who + 1] = np.arange(len(who))
         measure_instances(canvas.instance_ids, slots, table)
         nearest_contacts(view, users, feet)
@@ -229,7 +264,7 @@ class SyntheticDrive:
             users[:, 0].tolist(),
             camera.road_from_world(users[:, 1:4]).tolist(),
             feet_m.tolist(),
-            (self._traffic.velocities(self._street, self._motion, who, time_s) @ level.T).tolist(),
+            (velocities[seen] @ level.T).tolist(),
             distances.tolist(),
             (users[:, 4] - camera.world_heading_rad).tolist(),
             self._traffic.sizes[who].tolist(),
@@ -247,13 +282,11 @@ class SyntheticDrive:
         return tuple(sorted(found, key=lambda user: user.distance_m))
 
 
-def _canvas(size_hw: tuple[int, int]) -> Canvas:
-    return Canvas(
-        np.zeros((*size_hw, 3), np.uint8),
-        np.zeros(size_hw, np.uint8),
-        np.zeros(size_hw, np.uint16),
-        np.zeros(size_hw, np.float32),
-    )
+def _bands(height: int, count: int) -> list[tuple[int, int]]:
+    """First row and one past the last of each band: of equal height, but for two cut where the work is halved."""
+    cuts = [0.0, 0.47, 1.0] if count == 2 else np.linspace(0.0, 1.0, count + 1).tolist()
+    rows = [round(cut * height) for cut in cuts]
+    return list(pairwise(rows))
 
 
 def _view(camera: SyntheticCamera) -> View:

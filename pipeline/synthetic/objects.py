@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pipeline.jit import kernel
 from pipeline.synthetic.canvas import Canvas, Light, Textures, View
 from pipeline.synthetic.furniture import draw_bush, draw_lamp, draw_railing, draw_sign, draw_tree
-from pipeline.synthetic.roadway import Road, RoadTables, lookup, sunlit
 from pipeline.synthetic.people import draw_person, draw_rider, person_contacts, rider_contacts
 from pipeline.synthetic.raster import to_camera
+from pipeline.synthetic.roadway import Road, RoadTables, lookup, sunlit
 from pipeline.synthetic.vehicles import car_contacts, draw_car
 
 __all__ = [
@@ -87,18 +87,42 @@ def cast_shadow(canvas: Canvas, view: View, light: Light, row: FloatArray, vis: 
         shadow(canvas, view, x, y, z, row[4], long, 0.1, 0.25, 0.5)
         if deep > 0.05:
             shift = 0.5 * reach * row[5]
-            shadow(canvas, view, x + shift * math.cos(away), y + shift * math.sin(away), z, away, shift, 0.13, 0.12, deep)
+            shadow(
+                canvas, view, x + shift * math.cos(away), y + shift * math.sin(away), z, away, shift, 0.13, 0.12, deep
+            )
     elif kind == TREE and deep > 0.05:
         shift = reach * (row[5] - 0.5 * row[7])
         half = 0.3 * row[6]
-        shadow(canvas, view, x + shift * math.cos(away), y + shift * math.sin(away), z, away, half * 1.4, half, 0.9, 0.8 * deep)
-        shadow(canvas, view, x + 0.5 * shift * math.cos(away), y + 0.5 * shift * math.sin(away), z, away, 0.5 * shift, 0.1, 0.1, deep)
+        shadow(
+            canvas,
+            view,
+            x + shift * math.cos(away),
+            y + shift * math.sin(away),
+            z,
+            away,
+            half * 1.4,
+            half,
+            0.9,
+            0.8 * deep,
+        )
+        shadow(
+            canvas,
+            view,
+            x + 0.5 * shift * math.cos(away),
+            y + 0.5 * shift * math.sin(away),
+            z,
+            away,
+            0.5 * shift,
+            0.1,
+            0.1,
+            deep,
+        )
     elif kind in (LAMP, SIGN) and deep > 0.05:
         shift = 0.5 * reach * row[5]
         shadow(canvas, view, x + shift * math.cos(away), y + shift * math.sin(away), z, away, shift, 0.05, 0.05, deep)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inline=True)
 def draw_object(canvas: Canvas, view: View, light: Light, textures: Textures, row: FloatArray, vis: float) -> None:
     """Draw one object in its light."""
     kind = int(row[0])
@@ -179,9 +203,7 @@ def nearest_contacts(view: View, users: FloatArray, feet: FloatArray) -> None:
 
 
 @kernel()
-def measure_instances(
-    instance_ids: NDArray[np.uint16], slots: NDArray[np.int32], table: NDArray[np.int32]
-) -> None:
+def measure_instances(instance_ids: NDArray[np.uint16], slots: NDArray[np.int32], table: NDArray[np.int32]) -> None:
     """Count the visible pixels of each road user and find its box.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
-from pipeline.synthetic.canvas import Canvas, Light, View
+from pipeline.synthetic.canvas import Canvas, Ink, Light, View
 from pipeline.synthetic.raster import draw_rod
 
 __all__ = ["BICYCLE_WHEEL_M", "draw_person", "draw_rider", "person_contacts", "rider_contacts"]
@@ -90,7 +90,14 @@ def riding_skeleton(row: FloatArray, joints: FloatArray) -> None:
         bend = math.acos(min(max(reach / (thigh + shin), 0.0), 1.0))
         direction = math.atan2(dz, dx) + bend
         set_joint(joints, _HIPS + leg, row, hip, side * 1.3, hip_up)
-        set_joint(joints, _KNEE + leg, row, hip + thigh * math.cos(direction), side * 1.4, hip_up + thigh * math.sin(direction))
+        set_joint(
+            joints,
+            _KNEE + leg,
+            row,
+            hip + thigh * math.cos(direction),
+            side * 1.4,
+            hip_up + thigh * math.sin(direction),
+        )
         set_joint(joints, _ANKLE + leg, row, pedal - 0.05, side * 1.5, pedal_up + 0.06)
         set_joint(joints, _TOE + leg, row, pedal + 0.1, side * 1.5, pedal_up + 0.02)
         shoulder = (0.1 if leg == 0 else -0.1) * height
@@ -130,79 +137,93 @@ def rider_contacts(row: FloatArray, points: FloatArray) -> int:
 
 @kernel(fastmath=True)
 def rod(
-    canvas: Canvas,
-    view: View,
-    light: Light,
-    joints: FloatArray,
-    a: int,
-    b: int,
-    ra: float,
-    rb: float,
-    color: tuple[float, float, float],
-    lit: float,
-    class_id: int,
-    instance: int,
+    canvas: Canvas, view: View, light: Light, joints: FloatArray, a: int, b: int, ra: float, rb: float, ink: Ink
 ) -> None:
     """A rod between two joints."""
     head = (joints[a, 0], joints[a, 1], joints[a, 2])
     tail = (joints[b, 0], joints[b, 1], joints[b, 2])
-    draw_rod(canvas, view, light, head, ra, tail, rb, color, lit, class_id, instance)
+    draw_rod(canvas, view, light, head, ra, tail, rb, ink)
 
 
 @kernel(fastmath=True)
-def draw_figure(
-    canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, lit: float, class_id: int
-) -> None:
-    """Draw a skeleton, the side that is further away first."""
-    height, instance = row[5], int(row[15])
-    top, bottom = (row[8], row[9], row[10]), (row[11], row[12], row[13])
-    pick = int(row[14])
-    skin, hair = _SKIN[pick % 3], _HAIR[(pick // 3) % 4]
-    shoe = (30.0, 30.0, 34.0)
+def draw_leg(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, leg: int, ink: Ink) -> None:
+    """Thigh, shin and shoe; `ink` tells light and labels."""
+    size = row[5]
+    trousers = Ink((row[11], row[12], row[13]), ink.lit, ink.class_id, ink.instance_id)
+    shoe = Ink((30.0, 30.0, 34.0), ink.lit, ink.class_id, ink.instance_id)
+    rod(canvas, view, light, joints, _HIPS + leg, _KNEE + leg, 0.052 * size, 0.036 * size, trousers)
+    rod(canvas, view, light, joints, _KNEE + leg, _ANKLE + leg, 0.036 * size, 0.025 * size, trousers)
+    rod(canvas, view, light, joints, _ANKLE + leg, _TOE + leg, 0.026 * size, 0.022 * size, shoe)
+
+
+@kernel(fastmath=True)
+def draw_arm(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, arm: int, ink: Ink) -> None:
+    """Sleeve and hand; `ink` tells light and labels."""
+    size = row[5]
+    sleeve = Ink((row[8], row[9], row[10]), ink.lit * 0.94, ink.class_id, ink.instance_id)
+    hand = Ink(_SKIN[int(row[14]) % 3], ink.lit, ink.class_id, ink.instance_id)
+    rod(canvas, view, light, joints, _SHOULDERS + arm, _ELBOW + arm, 0.033 * size, 0.026 * size, sleeve)
+    rod(canvas, view, light, joints, _ELBOW + arm, _HAND + arm, 0.026 * size, 0.02 * size, sleeve)
+    rod(canvas, view, light, joints, _HAND + arm, _HAND + arm, 0.022 * size, 0.022 * size, hand)
+
+
+@kernel(fastmath=True)
+def draw_trunk(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, ink: Ink) -> None:
+    """Chest and hips: one rod, as wide as the body looks from here; `ink` tells light and labels."""
+    size = row[5]
     dx, dy = row[1] - view.x, row[2] - view.y
-    right_is_far = dx * math.sin(row[4]) - dy * math.cos(row[4]) > 0.0
-    far = 0 if right_is_far else 1
-    for step in range(2):
-        leg = far if step == 0 else 1 - far
-        dim = lit * (0.82 if step == 0 else 1.0)
-        rod(canvas, view, light, joints, _HIPS + leg, _KNEE + leg, 0.052 * height, 0.036 * height, bottom, dim, class_id, instance)
-        rod(canvas, view, light, joints, _KNEE + leg, _ANKLE + leg, 0.036 * height, 0.025 * height, bottom, dim, class_id, instance)
-        rod(canvas, view, light, joints, _ANKLE + leg, _TOE + leg, 0.026 * height, 0.022 * height, shoe, dim, class_id, instance)
-        if step == 1:
-            draw_torso(canvas, view, light, row, joints, lit, class_id)
-        rod(canvas, view, light, joints, _SHOULDERS + leg, _ELBOW + leg, 0.032 * height, 0.026 * height, top, dim * 0.95, class_id, instance)
-        rod(canvas, view, light, joints, _ELBOW + leg, _HAND + leg, 0.026 * height, 0.02 * height, top, dim * 0.92, class_id, instance)
-        hand = (joints[_HAND + leg, 0], joints[_HAND + leg, 1], joints[_HAND + leg, 2])
-        draw_rod(canvas, view, light, hand, 0.022 * height, hand, 0.022 * height, skin, dim, class_id, instance)
+    frontal = abs(dx * math.cos(row[4]) + dy * math.sin(row[4])) / max(math.hypot(dx, dy), 1e-3)
+    chest, hips = (0.078 + 0.052 * frontal) * size, (0.076 + 0.02 * frontal) * size
+    upper, lower = midpoint(joints, _SHOULDERS), midpoint(joints, _HIPS)
+    share = (chest - 0.035 * size) / max(upper[2] - lower[2], 0.1)
+    top = (
+        upper[0] + share * (lower[0] - upper[0]),
+        upper[1] + share * (lower[1] - upper[1]),
+        upper[2] + share * (lower[2] - upper[2]),
+    )
+    coat = Ink((row[8], row[9], row[10]), ink.lit, ink.class_id, ink.instance_id)
+    draw_rod(canvas, view, light, top, chest, lower, hips, coat)
+
+
+@kernel(fastmath=True)
+def draw_head(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, ink: Ink) -> None:
+    """Neck, hair, and the face where it is turned this way; `ink` tells light and labels."""
+    size, pick = row[5], int(row[14])
+    skin, hair = _SKIN[pick % 3], _HAIR[(pick // 3) % 4]
     x, y, z = joints[_HEAD, 0], joints[_HEAD, 1], joints[_HEAD, 2]
     c, s = math.cos(row[4]), math.sin(row[4])
-    neck = (x, y, z - 0.09 * height)
-    crown = (x - 0.018 * height * c, y - 0.018 * height * s, z + 0.022 * height)
-    face = (x + 0.006 * c, y + 0.006 * s, z - 0.006 * height)
-    draw_rod(canvas, view, light, neck, 0.03 * height, (x, y, z), 0.03 * height, skin, lit * 0.85, class_id, instance)
-    facing = c * dx + s * dy
-    draw_rod(canvas, view, light, crown, 0.058 * height, (x, y, z), 0.052 * height, hair, lit, class_id, instance)
-    if facing < 0.35 * math.hypot(dx, dy):
-        low = (face[0] + 0.02 * c, face[1] + 0.02 * s, face[2] - 0.03 * height)
-        draw_rod(canvas, view, light, face, 0.047 * height, low, 0.04 * height, skin, lit * 1.05, class_id, instance)
+    back = 0.014 * size
+    neck, crown = (x, y, z - 0.09 * size), (x - back * c, y - back * s, z + 0.022 * size)
+    label, instance = ink.class_id, ink.instance_id
+    draw_rod(
+        canvas, view, light, neck, 0.032 * size, (x, y, z), 0.03 * size, Ink(skin, ink.lit * 0.85, label, instance)
+    )
+    draw_rod(canvas, view, light, crown, 0.056 * size, (x, y, z), 0.05 * size, Ink(hair, ink.lit, label, instance))
+    dx, dy = row[1] - view.x, row[2] - view.y
+    if c * dx + s * dy < 0.35 * math.hypot(dx, dy):
+        face = (x + 0.02 * c, y + 0.02 * s, z - 0.004 * size)
+        chin = (x + 0.03 * c, y + 0.03 * s, z - 0.032 * size)
+        draw_rod(
+            canvas, view, light, face, 0.046 * size, chin, 0.038 * size, Ink(skin, ink.lit * 1.05, label, instance)
+        )
 
 
 @kernel(fastmath=True)
-def draw_torso(
-    canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, lit: float, class_id: int
-) -> None:
-    """Chest and coat: rods from each shoulder to its hip, and one between."""
-    height, instance = row[5], int(row[15])
-    top = (row[8], row[9], row[10])
-    for side in range(2):
-        rod(canvas, view, light, joints, _SHOULDERS + side, _HIPS + side, 0.046 * height, 0.056 * height, top, lit, class_id, instance)
-    upper = tuple_mean(joints, _SHOULDERS)
-    lower = tuple_mean(joints, _HIPS)
-    draw_rod(canvas, view, light, upper, 0.068 * height, lower, 0.066 * height, top, lit, class_id, instance)
+def draw_figure(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, ink: Ink) -> None:
+    """Draw a skeleton, the side that is further away first; `ink` tells light and labels."""
+    dx, dy = row[1] - view.x, row[2] - view.y
+    far = 0 if dx * math.sin(row[4]) - dy * math.cos(row[4]) > 0.0 else 1
+    dim = Ink(ink.color, ink.lit * 0.82, ink.class_id, ink.instance_id)
+    draw_leg(canvas, view, light, row, joints, far, dim)
+    draw_arm(canvas, view, light, row, joints, far, dim)
+    draw_leg(canvas, view, light, row, joints, 1 - far, ink)
+    draw_trunk(canvas, view, light, row, joints, ink)
+    draw_head(canvas, view, light, row, joints, ink)
+    draw_arm(canvas, view, light, row, joints, 1 - far, ink)
 
 
 @kernel(fastmath=True)
-def tuple_mean(joints: FloatArray, i: int) -> tuple[float, float, float]:
+def midpoint(joints: FloatArray, i: int) -> tuple[float, float, float]:
     """The point between a pair of joints."""
     return (
         0.5 * (joints[i, 0] + joints[i + 1, 0]),
@@ -212,21 +233,11 @@ def tuple_mean(joints: FloatArray, i: int) -> tuple[float, float, float]:
 
 
 @kernel(fastmath=True)
-def draw_person(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
-    """Columns: 4 heading, 5 height, 6 phase, 7 swing, 8..10 BGR above, 11..13 below, 14 hash, 15 instance."""
-    joints = np.empty((_JOINTS, 3))
-    walking_skeleton(row, joints)
-    draw_figure(canvas, view, light, row, joints, lit, PERSON_ID)
-
-
-@kernel(fastmath=True)
-def draw_rider(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
-    """Columns as in `draw_person`; 6 is the phase of the pedals."""
-    joints = np.empty((_JOINTS, 3))
-    riding_skeleton(row, joints)
-    instance = int(row[15])
-    black, steel = (30.0, 30.0, 32.0), (60.0, 56.0, 58.0)
-    ring = np.empty((13, 3))
+def draw_bicycle(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, lit: float) -> None:
+    """Wheels, frame and handlebar."""
+    black = Ink((30.0, 30.0, 32.0), lit, RIDER_ID, int(row[15]))
+    steel = Ink((60.0, 56.0, 58.0), lit, RIDER_ID, int(row[15]))
+    ring, frame = np.empty((13, 3)), np.empty((6, 3))
     for wheel in range(2):
         along = (0.5 if wheel == 0 else -0.5) * _WHEELBASE_M
         for i in range(13):
@@ -234,8 +245,7 @@ def draw_rider(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: f
             radius = BICYCLE_WHEEL_M - 0.02
             set_joint(ring, i, row, along + radius * math.sin(angle), 0.0, BICYCLE_WHEEL_M - radius * math.cos(angle))
         for i in range(12):
-            rod(canvas, view, light, ring, i, i + 1, 0.02, 0.02, black, lit, RIDER_ID, instance)
-    frame = np.empty((6, 3))
+            rod(canvas, view, light, ring, i, i + 1, 0.02, 0.02, black)
     set_joint(frame, 0, row, -0.5 * _WHEELBASE_M, 0.0, BICYCLE_WHEEL_M)
     set_joint(frame, 1, row, 0.5 * _WHEELBASE_M, 0.0, BICYCLE_WHEEL_M)
     set_joint(frame, 2, row, 0.04, 0.0, 0.34)
@@ -243,10 +253,25 @@ def draw_rider(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: f
     set_joint(frame, 4, row, 0.38, 0.0, 0.98)
     set_joint(frame, 5, row, 0.36, 0.0, 0.82)
     for a, b in ((0, 2), (0, 3), (2, 3), (2, 5), (3, 5), (1, 4)):
-        rod(canvas, view, light, frame, a, b, 0.022, 0.022, steel, lit, RIDER_ID, instance)
+        rod(canvas, view, light, frame, a, b, 0.022, 0.022, steel)
     for hand in range(2):
-        joint = _HAND + hand
-        grip = (joints[joint, 0], joints[joint, 1], joints[joint, 2])
-        stem = (frame[4, 0], frame[4, 1], frame[4, 2])
-        draw_rod(canvas, view, light, stem, 0.018, grip, 0.018, black, lit, RIDER_ID, instance)
-    draw_figure(canvas, view, light, row, joints, lit, RIDER_ID)
+        for k in range(3):
+            frame[5, k] = joints[_HAND + hand, k]
+        rod(canvas, view, light, frame, 4, 5, 0.018, 0.018, black)
+
+
+@kernel(fastmath=True)
+def draw_person(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
+    """Columns: 4 heading, 5 height, 6 phase, 7 swing, 8..10 BGR above, 11..13 below, 14 hash, 15 instance."""
+    joints = np.empty((_JOINTS, 3))
+    walking_skeleton(row, joints)
+    draw_figure(canvas, view, light, row, joints, Ink((0.0, 0.0, 0.0), lit, PERSON_ID, int(row[15])))
+
+
+@kernel(fastmath=True)
+def draw_rider(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
+    """Columns as in `draw_person`; 6 is the phase of the pedals."""
+    joints = np.empty((_JOINTS, 3))
+    riding_skeleton(row, joints)
+    draw_bicycle(canvas, view, light, row, joints, lit)
+    draw_figure(canvas, view, light, row, joints, Ink((0.0, 0.0, 0.0), lit, RIDER_ID, int(row[15])))

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
-from pipeline.synthetic.canvas import Canvas, Light, View
+from pipeline.synthetic.canvas import Canvas, Ink, Light, View
 
 __all__ = ["NEAR_M", "clip_and_project", "draw_flat", "draw_rod", "put", "span", "to_camera"]
 
 FloatArray = NDArray[np.float64]
+Point = tuple[float, float, float]
 
 NEAR_M = 0.25
 """Nothing nearer than this is drawn."""
@@ -54,9 +55,15 @@ def blend(
     keep = (1.0 - fade) * lit
     image = canvas.image
     rest = 1.0 - cover
-    image[y, x, 0] = np.uint8(rest * image[y, x, 0] + cover * min(b * light.gain[0] * keep + light.haze[0] * fade, 255.0))
-    image[y, x, 1] = np.uint8(rest * image[y, x, 1] + cover * min(g * light.gain[1] * keep + light.haze[1] * fade, 255.0))
-    image[y, x, 2] = np.uint8(rest * image[y, x, 2] + cover * min(r * light.gain[2] * keep + light.haze[2] * fade, 255.0))
+    image[y, x, 0] = np.uint8(
+        rest * image[y, x, 0] + cover * min(b * light.gain[0] * keep + light.haze[0] * fade, 255.0)
+    )
+    image[y, x, 1] = np.uint8(
+        rest * image[y, x, 1] + cover * min(g * light.gain[1] * keep + light.haze[1] * fade, 255.0)
+    )
+    image[y, x, 2] = np.uint8(
+        rest * image[y, x, 2] + cover * min(r * light.gain[2] * keep + light.haze[2] * fade, 255.0)
+    )
 
 
 @kernel(fastmath=True)
@@ -95,12 +102,19 @@ def clip_and_project(view: View, corners: FloatArray, count: int, cut: FloatArra
 
 
 @kernel(fastmath=True)
-def row_range(pixels: FloatArray, count: int, height: int) -> tuple[int, int]:
-    """First row and one past the last row whose centres a polygon may cover."""
-    low, high = 1e9, -1e9
-    for i in range(count):
+def top_and_bottom(pixels: FloatArray, count: int) -> tuple[float, float]:
+    """Smallest and largest row coordinate of a polygon."""
+    low, high = pixels[0, 1], pixels[0, 1]
+    for i in range(1, count):
         low = min(low, pixels[i, 1])
         high = max(high, pixels[i, 1])
+    return low, high
+
+
+@kernel(fastmath=True)
+def row_range(pixels: FloatArray, count: int, height: int) -> tuple[int, int]:
+    """First row and one past the last row whose centres a polygon may cover."""
+    low, high = top_and_bottom(pixels, count)
     return int(max(math.ceil(low - 0.5), 0.0)), int(min(math.floor(high - 0.5) + 1.0, float(height)))
 
 
@@ -126,14 +140,9 @@ def draw_flat(
     light: Light,
     corners: FloatArray,
     count: int,
-    b: float,
-    g: float,
-    r: float,
-    lit_top: float,
+    ink: Ink,
     lit_bottom: float,
     bias_m: float,
-    class_id: int,
-    instance_id: int,
 ) -> None:
     """Fill a convex polygon that is seen from outside; one that shows its back is skipped.
 
@@ -141,16 +150,11 @@ def draw_flat(
         canvas: Drawn on where the polygon is nearer than what is there.
         view: The camera.
         light: Its tint and haze.
-        corners: (>= count, 3) in the camera frame, anticlockwise as seen from outside.
+        corners: (>= count, 3) in the camera frame, anticlockwise as seen from outside; at most 18.
         count: Number of corners.
-        b: Albedo, 0 to 255.
-        g: Same.
-        r: Same.
-        lit_top: Light at the highest row of the polygon.
-        lit_bottom: Light at the lowest row; rows between are interpolated.
+        ink: Colour and labels; its light is that of the highest row.
+        lit_bottom: Light of the lowest row; rows between are interpolated.
         bias_m: How much nearer it counts when it is compared: lets a decal win against its surface.
-        class_id: Written where drawn.
-        instance_id: Written where drawn.
     """
     ax, ay, az = corners[1, 0] - corners[0, 0], corners[1, 1] - corners[0, 1], corners[1, 2] - corners[0, 2]
     bx, by, bz = corners[2, 0] - corners[0, 0], corners[2, 1] - corners[0, 1], corners[2, 2] - corners[0, 2]
@@ -165,18 +169,19 @@ def draw_flat(
     height, width = canvas.depth_m.shape
     first, last = row_range(pixels, left, height)
     step = nx / view.fx / d
-    slope = (lit_bottom - lit_top) / max(last - first, 1)
+    low, high = top_and_bottom(pixels, left)
+    slope = (lit_bottom - ink.lit) / max(high - low, 1.0)
     for y in range(first, last):
         start, stop = span(pixels, left, y, width)
-        lit = lit_top + slope * (y - first)
+        lit = ink.lit + slope * max(y + 0.5 - low, 0.0)
         inverse = (nx * (start + 0.5 - view.cx) / view.fx + ny * (y + 0.5 - view.cy) / view.fy + nz) / d
         for x in range(start, stop):
             z = 1.0 / inverse
             inverse += step
-            if 0.0 < z and z - bias_m < canvas.depth_m[y, x]:
-                put(canvas, light, y, x, b, g, r, lit, z)
-                canvas.class_ids[y, x] = class_id
-                canvas.instance_ids[y, x] = instance_id
+            if z > 0.0 and z - bias_m < canvas.depth_m[y, x]:
+                put(canvas, light, y, x, ink.color[0], ink.color[1], ink.color[2], lit, z)
+                canvas.class_ids[y, x] = ink.class_id
+                canvas.instance_ids[y, x] = ink.instance_id
                 canvas.depth_m[y, x] = min(z, canvas.depth_m[y, x])
 
 
@@ -185,14 +190,11 @@ def draw_rod(
     canvas: Canvas,
     view: View,
     light: Light,
-    head: tuple[float, float, float],
+    head: Point,
     head_radius_m: float,
-    tail: tuple[float, float, float],
+    tail: Point,
     tail_radius_m: float,
-    color: tuple[float, float, float],
-    lit: float,
-    class_id: int,
-    instance_id: int,
+    ink: Ink,
 ) -> None:
     """Draw a tapered rod with round ends: a limb, a pole, a branch. Its edge is anti-aliased.
 
@@ -204,51 +206,44 @@ def draw_rod(
         head_radius_m: Radius there.
         tail: The other end.
         tail_radius_m: Radius there.
-        color: Albedo BGR, 0 to 255.
-        lit: Light on it.
-        class_id: Written where the rod covers at least half of a pixel.
-        instance_id: Same.
+        ink: Colour, light and labels; labels are written where the rod covers at least half of a pixel.
     """
     x0, y0, z0 = to_camera(view, head[0], head[1], head[2])
     x1, y1, z1 = to_camera(view, tail[0], tail[1], tail[2])
     if z0 < NEAR_M or z1 < NEAR_M:
         return
-    ax, ay, bx, by = (
-        view.fx * x0 / z0 + view.cx,
-        view.fy * y0 / z0 + view.cy,
-        view.fx * x1 / z1 + view.cx,
-        view.fy * y1 / z1 + view.cy,
-    )
+    ax, ay = view.fx * x0 / z0 + view.cx, view.fy * y0 / z0 + view.cy
+    dx, dy = view.fx * x1 / z1 + view.cx - ax, view.fy * y1 / z1 + view.cy - ay
     ra, rb = head_radius_m * view.fx / z0, tail_radius_m * view.fx / z1
     height, width = canvas.depth_m.shape
     reach = max(ra, rb, 0.5) + 0.5
-    left, right = max(int(min(ax, bx) - reach), 0), min(int(max(ax, bx) + reach) + 1, width)
-    top, bottom = max(int(min(ay, by) - reach), 0), min(int(max(ay, by) + reach) + 1, height)
-    dx, dy = bx - ax, by - ay
-    square = max(dx * dx + dy * dy, 1e-6)
-    length = math.sqrt(square)
+    left, right = max(int(ax + min(dx, 0.0) - reach), 0), min(int(ax + max(dx, 0.0) + reach) + 1, width)
+    top, bottom = max(int(ay + min(dy, 0.0) - reach), 0), min(int(ay + max(dy, 0.0) + reach) + 1, height)
+    square = max(dx * dx + dy * dy, 1e-4)
+    inverse_length = 1.0 / math.sqrt(square)
     toward_sun = view.rotation[0, 0] * light.sun_x + view.rotation[0, 1] * light.sun_y
-    side = (-dy * toward_sun / length if length > 1e-2 else 0.0) * min(light.sun, 1.0)
+    side = -dy * toward_sun * inverse_length * min(light.sun, 1.0)
     allowance = head_radius_m + tail_radius_m
     for y in range(top, bottom):
         for x in range(left, right):
             px, py = x + 0.5 - ax, y + 0.5 - ay
             h = min(max((px * dx + py * dy) / square, 0.0), 1.0)
             ox, oy = px - h * dx, py - h * dy
-            distance = math.sqrt(ox * ox + oy * oy)
             radius = ra + h * (rb - ra)
             thick = max(radius, 0.5)
-            cover = min(max(thick - distance + 0.5, 0.0), 1.0)
-            if cover <= 0.02:
+            away = ox * ox + oy * oy
+            if away >= (thick + 0.5) * (thick + 0.5):
                 continue
+            distance = math.sqrt(away)
             z = z0 + h * (z1 - z0)
-            same = instance_id > 0 and canvas.instance_ids[y, x] == instance_id
+            same = ink.instance_id > 0 and canvas.instance_ids[y, x] == ink.instance_id
             if z - allowance >= canvas.depth_m[y, x] and not same:
                 continue
-            across = (dx * oy - dy * ox) / (length * thick) if length > 1e-2 else ox / thick
-            shade = lit * (1.0 - 0.32 * min(across * across, 1.0) + 0.28 * across * side)
-            blend(canvas, light, y, x, color[0], color[1], color[2], shade, z, cover * min(radius / thick + 0.15, 1.0))
+            across = (dx * oy - dy * ox) * inverse_length / thick
+            shade = ink.lit * (1.0 - 0.32 * min(across * across, 1.0) + 0.28 * across * side)
+            cover = min(thick - distance + 0.5, 1.0) * min(radius / thick + 0.15, 1.0)
+            blend(canvas, light, y, x, ink.color[0], ink.color[1], ink.color[2], shade, z, cover)
             if distance <= thick:
-                canvas.class_ids[y, x] = class_id
-                canvas.instance_ids[y, x] = instance_id
+                canvas.class_ids[y, x] = ink.class_id
+                canvas.instance_ids[y, x] = ink.instance_id
                 canvas.depth_m[y, x] = min(z, canvas.depth_m[y, x]) if same else z

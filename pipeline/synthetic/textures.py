@@ -43,9 +43,11 @@ def _grain(generator: np.random.Generator) -> NDArray[np.uint8]:
     """Stones and stains at several sizes; blurred copies take the place of a mip pyramid."""
     white = [generator.standard_normal((256, 256)).astype(np.float32) for _ in range(4)]
     layers = [_blur_wrapped(noise, sigma) for noise, sigma in zip(white, (0.5, 1.2, 5.0, 20.0), strict=True)]
-    mixed = sum(weight * layer / layer.std() for weight, layer in zip((14.0, 9.0, 8.0, 9.0), layers, strict=True))
+    mixed = np.zeros((256, 256), np.float32)
+    for weight, layer in zip((14.0, 9.0, 8.0, 9.0), layers, strict=True):
+        mixed += weight * layer / layer.std()
     levels = [mixed] + [_blur_wrapped(mixed, 0.5 * 2**level) for level in range(1, _GRAIN_LEVELS)]
-    return np.clip(np.stack(levels) + 128.0, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.stack(levels) + 128.0, 0, 255), np.uint8)
 
 
 def _cloud(generator: np.random.Generator) -> NDArray[np.uint8]:
@@ -54,7 +56,7 @@ def _cloud(generator: np.random.Generator) -> NDArray[np.uint8]:
     for sigma_px, weight in ((2.0, 0.12), (5.0, 0.25), (12.0, 0.5), (26.0, 1.0)):
         layer = _blur_wrapped(generator.standard_normal((256, 256)).astype(np.float32), sigma_px)
         mixed += weight * layer / layer.std()
-    return np.clip(128.0 + 55.0 * mixed / mixed.std(), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128.0 + 55.0 * mixed / mixed.std(), 0, 255), np.uint8)
 
 
 def _crown(generator: np.random.Generator, bare: bool) -> NDArray[np.float32]:
@@ -67,7 +69,9 @@ def _crown(generator: np.random.Generator, bare: bool) -> NDArray[np.float32]:
     if bare:
         _grow(generator, shade, alpha, (size / 2, size - 2.0), -np.pi / 2, size * 0.24, 7.0)
     else:
-        boughs = [(generator.normal(0, 0.21), generator.normal(0.0, 0.2), generator.uniform(0.10, 0.2)) for _ in range(26)]
+        boughs = [
+            (generator.normal(0, 0.21), generator.normal(0.0, 0.2), generator.uniform(0.10, 0.2)) for _ in range(26)
+        ]
         leaves = []
         for _ in range(2600):
             across, down, spread = boughs[generator.integers(len(boughs))]

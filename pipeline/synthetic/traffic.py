@@ -20,8 +20,28 @@ FloatArray = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Generator = np.random.Generator
 
-_PAINTS = ((40, 38, 40), (190, 192, 192), (150, 150, 148), (224, 226, 226), (44, 36, 150), (120, 66, 30), (90, 60, 40), (50, 80, 46), (70, 150, 190))
-_CLOTHES = ((40, 38, 42), (120, 80, 50), (60, 60, 150), (190, 192, 196), (70, 100, 60), (60, 130, 180), (120, 60, 110), (90, 92, 96), (46, 60, 84))
+_PAINTS = (
+    (40, 38, 40),
+    (190, 192, 192),
+    (150, 150, 148),
+    (224, 226, 226),
+    (44, 36, 150),
+    (120, 66, 30),
+    (90, 60, 40),
+    (50, 80, 46),
+    (70, 150, 190),
+)
+_CLOTHES = (
+    (40, 38, 42),
+    (120, 80, 50),
+    (60, 60, 150),
+    (190, 192, 196),
+    (70, 100, 60),
+    (60, 130, 180),
+    (120, 60, 110),
+    (90, 92, 96),
+    (46, 60, 84),
+)
 _TROUSERS = ((70, 50, 40), (40, 38, 40), (96, 88, 80), (110, 130, 150), (60, 60, 66))
 
 _WALK, _CROSS, _DRIVE, _LEAD = range(4)
@@ -44,7 +64,7 @@ class Motion:
     lane_m: float
 
     def along(self, time_s: FloatArray | float) -> FloatArray:
-        """x in the fixed frame; 0 at time 0."""
+        """X in the fixed frame; 0 at time 0."""
         amplitude, rate, phase = self.surge
         time = np.asarray(time_s, np.float64)
         return np.asarray(self.speed_mps * time + amplitude / rate * (np.cos(phase) - np.cos(rate * time + phase)))
@@ -61,8 +81,9 @@ class Traffic:
 
     Attributes:
         looks: (N, OBJECT_COLUMNS) float64 rows as the drawing kernels want them, without place and phase.
-        paths: (N, 8) float64: 0 way of moving, 1 x at time 0, 2 speed along x (signed), 3 offset, 4 amplitude, 5 rate and
-            6 phase of a sway across, 7 time at which a crossing begins. A crossing goes from offset 3 to 4 at speed 5.
+        paths: (N, 8) float64: 0 way of moving, 1 x at time 0, 2 speed along x (signed), 3 offset, 4 amplitude, 5 rate
+            and 6 phase of a sway across, 7 time at which a crossing begins. A crossing goes from offset 3 to offset 4
+            at speed 5.
         sizes: (N, 3) float64 length, width, height in metres.
     """
 
@@ -70,47 +91,44 @@ class Traffic:
     paths: FloatArray
     sizes: FloatArray
 
-    def along(self, motion: Motion, time_s: float) -> FloatArray:
-        """(N,) x of everybody at a time."""
-        way, start, speed, _, a, b, c, _ = self.paths.T
-        leading = motion.along(time_s) + start + a * np.sin(b * time_s + c)
-        return np.where(way == _LEAD, leading, start + speed * time_s)
+    def near(self, motion: Motion, time_s: float, first_x: float, last_x: float) -> Indices:
+        """Indices of those who are between two x at a time."""
+        x = self._along(motion, self.paths, time_s)
+        return np.flatnonzero((x > first_x) & (x < last_x))
 
-    def walked(self, who: Indices, time_s: float) -> FloatArray:
-        """(K,) metres that those who cross the street have covered across it; 0 for others."""
-        way, _, _, offset, a, b, _, begin = self.paths[who].T
-        return np.where(way == _CROSS, np.clip((time_s - begin) * b, 0.0, np.abs(a - offset)), 0.0)
+    def rows(self, street: Street, motion: Motion, who: Indices, time_s: float) -> tuple[FloatArray, FloatArray]:
+        """Where some road users are, how they look and how fast they move.
 
-    def places(self, street: Street, motion: Motion, who: Indices, time_s: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(K,) x, y in the fixed frame and offset across the street."""
-        way, _, _, offset, a, b, c, _ = self.paths[who].T
-        x = self.along(motion, time_s)[who]
-        sway = np.where(way == _LEAD, 0.0, a * np.sin(b * time_s + c))
-        across = offset + np.where(way == _CROSS, np.sign(a - offset) * self.walked(who, time_s), sway)
-        return x, street.course.place(x, across), across
-
-    def velocities(self, street: Street, motion: Motion, who: Indices, time_s: float) -> FloatArray:
-        """(K, 2) m/s along x and y of the fixed frame."""
-        step = 1e-3
-        x0, y0, _ = self.places(street, motion, who, time_s - step)
-        x1, y1, _ = self.places(street, motion, who, time_s + step)
-        return np.stack([x1 - x0, y1 - y0], axis=1) / (2.0 * step)
-
-    def rows(self, street: Street, motion: Motion, who: Indices, time_s: float) -> FloatArray:
-        """(K, OBJECT_COLUMNS) rows of those road users with place, heading and phase filled in."""
+        Returns:
+            (K, OBJECT_COLUMNS) rows with place, heading and phase filled in; (K, 2) velocities over the ground in m/s
+            along x and y of the fixed frame.
+        """
         rows, paths = self.looks[who], self.paths[who]
-        rows[:, 1], rows[:, 2], across = self.places(street, motion, who, time_s)
-        kind, way, speed, crossing = rows[:, 0], paths[:, 0], paths[:, 2], paths[:, 0] == _CROSS
-        walked, width = self.walked(who, time_s), np.abs(paths[:, 4] - paths[:, 3])
-        on_pavement = np.clip((np.abs(across) - street.road.half_width) / 0.25 + 0.5, 0.0, 1.0)
+        way, speed, start, end = paths[:, 0], paths[:, 2], paths[:, 3], paths[:, 4]
+        kind, crossing = rows[:, 0], way == _CROSS
+        # A millisecond before and after, for the velocities.
+        times = time_s + np.array([[-1e-3], [0.0], [1e-3]])
+        x = self._along(motion, paths, times)
+        walked = np.where(crossing, np.clip((times - paths[:, 7]) * paths[:, 5], 0.0, np.abs(end - start)), 0.0)
+        sway = np.where(way == _LEAD, 0.0, end * np.sin(paths[:, 5] * times + paths[:, 6]))
+        across = start + np.where(crossing, np.sign(end - start) * walked, sway)
+        y = street.course.place(x, across)
+        rows[:, 1], rows[:, 2] = x[1], y[1]
+        on_pavement = np.clip((np.abs(across[1]) - street.road.half_width) / 0.25 + 0.5, 0.0, 1.0)
         rows[:, 3] = np.where(kind == PERSON, street.road.kerb * on_pavement, 0.0)
-        turn = np.where(crossing, np.sign(paths[:, 4] - paths[:, 3]) * (math.pi / 2), rows[:, 4] + math.pi * (speed < 0.0))
-        rows[:, 4] = np.arctan(street.course.slope(rows[:, 1])) + turn
-        covered = np.where(crossing, walked, np.where(way == _LEAD, rows[:, 1], np.abs(speed) * time_s))
+        turn = np.where(crossing, np.sign(end - start) * (math.pi / 2), rows[:, 4] + math.pi * (speed < 0.0))
+        rows[:, 4] = np.arctan(street.course.slope(x[1])) + turn
+        covered = np.where(crossing, walked[1], np.where(way == _LEAD, x[1], np.abs(speed) * time_s))
         rows[:, 6] += np.where(kind == CAR, 0.0, covered * rows[:, 17])
-        standing = crossing & ((walked <= 0.0) | (walked >= width))
+        standing = crossing & ((walked[1] <= 0.0) | (walked[1] >= np.abs(end - start)))
         rows[:, 7] *= np.where((kind == PERSON) & standing, 0.08, 1.0)
-        return rows
+        return rows, np.stack([x[2] - x[0], y[2] - y[0]], axis=1) / 2e-3
+
+    @staticmethod
+    def _along(motion: Motion, paths: FloatArray, time_s: FloatArray | float) -> FloatArray:
+        way, start, speed, _, a, b, c, _ = paths.T
+        leading = motion.along(time_s) + start + a * np.sin(b * time_s + c)
+        return np.asarray(np.where(way == _LEAD, leading, start + speed * time_s))
 
 
 def build_traffic(seed: int, street: Street, motion: Motion, duration_s: float) -> Traffic:
@@ -121,7 +139,7 @@ def build_traffic(seed: int, street: Street, motion: Motion, duration_s: float) 
     _parked(streams[1], crowd, street, crossings)
     _driving(streams[2], crowd, street, motion, duration_s)
     _walking(streams[3], crowd, street)
-    _riding(streams[4], crowd, street, motion, duration_s)
+    _riding(streams[4], crowd, street, duration_s)
     looks = np.array(crowd.looks)
     looks[:, 15] = np.arange(1, len(looks) + 1)
     return Traffic(looks, np.array(crowd.paths), np.array(crowd.sizes))
@@ -197,7 +215,9 @@ def _parked(generator: Generator, crowd: _Crowd, street: Street, crossings: list
         x = -20.0
         while x < street.length_m:
             x += generator.uniform(5.4, 7.5)
-            near = any(abs(x - place) < 4.5 for place in crossings) or bool(np.any(np.abs(street.tables.zebra - x) < 5.0))
+            near = any(abs(x - place) < 4.5 for place in crossings) or bool(
+                np.any(np.abs(street.tables.zebra - x) < 5.0)
+            )
             if near or generator.random() > share:
                 continue
             look, size = _car(generator)
@@ -243,14 +263,14 @@ def _walking(generator: Generator, crowd: _Crowd, street: Street) -> None:
                 crowd.add(look, (_WALK, at, speed, float(offset), *sway, 0.0), size)
 
 
-def _riding(generator: Generator, crowd: _Crowd, street: Street, motion: Motion, duration_s: float) -> None:
+def _riding(generator: Generator, crowd: _Crowd, street: Street, duration_s: float) -> None:
     road = street.road
     for direction in (1.0, -1.0):
         x = generator.uniform(8, 40)
         speed = generator.uniform(3.2, 5.2) * direction
         limit = street.length_m + (duration_s * abs(speed) if direction < 0 else 0.0)
         side = street.traffic_side * direction
-        offset = side * (road.half_width - road.parking - generator.uniform(0.45, 0.7))
+        offset = side * (road.half_width - road.parking - generator.uniform(0.22, 0.4))
         while x < limit:
             look, size = _person(generator, RIDER, abs(speed))
             sway = (0.08, generator.uniform(0.6, 1.2), generator.uniform(0, 6))

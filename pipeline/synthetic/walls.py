@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.jit import kernel
 from pipeline.synthetic.canvas import Canvas, Color, Light, Textures, View
 from pipeline.synthetic.raster import clip_and_project, row_range, span, to_camera
-from pipeline.synthetic.roadway import Road, RoadTables, covered, dashed, grain_level, lookup, roof_towards_sun, shaded
+from pipeline.synthetic.roadway import Road, RoadTables, covered, dashed, grain_level, roof_towards_sun, shaded
 
 __all__ = ["FACADE", "HEDGE", "PLAIN", "ROOF", "SHOP", "WALL_COLUMNS", "draw_walls"]
 
@@ -23,9 +23,12 @@ FloatArray = NDArray[np.float64]
 
 FACADE, SHOP, PLAIN, ROOF, HEDGE = 0, 1, 2, 3, 4
 WALL_COLUMNS = 30
-"""A wall is a row: 0..11 its corners (lower left, lower right, upper right, upper left seen from outside; x, y, z),
-12 kind, 13..15 colour, 16..18 colour of trim, 19 bay width, 20 window width, 21 storey height, 22 window height, 23 height of
-the ground floor, 24..26 colour of shop front or door, 27 hash, 28 class, 29 strength of the courses."""
+"""A wall is a row of these.
+
+0..11 its corners (lower left, lower right, upper right, upper left as seen from outside; x, y, z in the fixed frame),
+12 kind, 13..15 colour, 16..18 colour of trim, 19 width of a bay, 20 width of a window, 21 height of a storey, 22 height
+of a window, 23 height of the ground floor, 24..26 colour of shop front or door, 27 hash, 28 class, 29 strength of the
+brick courses."""
 
 
 _FOOTPRINT_PX = 6
@@ -83,7 +86,9 @@ def mix(under: Color, over: Color, share: float) -> Color:
 
 
 @kernel(fastmath=True, inline=True)
-def facade(light: Light, style: Style, color: Color, u: float, v: float, hu: float, iu: float, hv: float, iv: float) -> Color:
+def facade(
+    light: Light, style: Style, color: Color, u: float, v: float, hu: float, iu: float, hv: float, iv: float
+) -> Color:
     """Albedo of a façade whose wall has a colour.
 
     Args:
@@ -179,13 +184,11 @@ def surface(
 @kernel(fastmath=True)
 def style_of(row: FloatArray) -> Style:
     """The part of a row that says how a wall looks."""
-    return Style(
-        int(row[12]), (row[13], row[14], row[15]), (row[16], row[17], row[18]), row[19], row[20], row[21], row[22], row[23],
-        (row[24], row[25], row[26]), int(row[27]), row[29],
-    )  # fmt: skip
+    wall, trim, shop = (row[13], row[14], row[15]), (row[16], row[17], row[18]), (row[24], row[25], row[26])
+    return Style(int(row[12]), wall, trim, row[19], row[20], row[21], row[22], row[23], shop, int(row[27]), row[29])
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inline=True)
 def draw_wall(
     canvas: Canvas, view: View, light: Light, road: Road, tables: RoadTables, textures: Textures, row: FloatArray
 ) -> None:
@@ -213,7 +216,20 @@ def draw_wall(
     starts, stops = np.empty(last - first, np.int64), np.empty(last - first, np.int64)
     for y in range(first, last):
         starts[y - first], stops[y - first] = span(pixels, left, y, canvas.depth_m.shape[1])
-    shade_wall(canvas, view, light, road, roof_towards_sun(light, tables), textures.grain, row, plane, origin, first, starts, stops)
+    shade_wall(
+        canvas,
+        view,
+        light,
+        road,
+        roof_towards_sun(light, tables),
+        textures.grain,
+        row,
+        plane,
+        origin,
+        first,
+        starts,
+        stops,
+    )
 
 
 @kernel(fastmath=True)
@@ -260,24 +276,29 @@ def shade_wall(
         stops: One past the last column.
     """
     style, class_id, n = style_of(row), np.uint8(row[28]), plane[0]
+    shift = 512.0 + style.seed
     sky_lit, facing, looks_left = light_on_wall(view, light, plane)
     wall_t = (road.half_width + road.pavement) * (-1.0 if looks_left else 1.0)
     dx, base = (row[3] - row[0]) / max(math.hypot(row[3] - row[0], row[4] - row[1]), 0.1), row[2]
     step, step_u, step_v = n[0] / view.fx, plane[1, 0] / view.fx, plane[2, 0] / view.fx
-    image, class_ids, instance_ids, depth_m = canvas.image, canvas.class_ids, canvas.instance_ids, canvas.depth_m
     for i in range(len(starts)):
-        y = first + i
-        rx, ry = (starts[i] + 0.5 - view.cx) / view.fx, (y + 0.5 - view.cy) / view.fy
+        y, start, stop = first + i, starts[i], stops[i]
+        image, class_ids, depth_m = canvas.image, canvas.class_ids, canvas.depth_m
+        rx, ry = (start + 0.5 - view.cx) / view.fx, (y + 0.5 - view.cy) / view.fy
         inverse = n[0] * rx + n[1] * ry + n[2]
         along = plane[1, 0] * rx + plane[1, 1] * ry + plane[1, 2]
         upward = plane[2, 0] * rx + plane[2, 1] * ry + plane[2, 2]
-        renew, level, fade, hu, iu, hv, iv = -1, 0, 0.0, 1.0, 0.5, 1.0, 0.5
-        for x in range(starts[i], stops[i]):
+        renew, level, keep, hu, iu, hv, iv, lit = -1, 0, 1.0, 1.0, 0.5, 1.0, 0.5, sky_lit
+        haze_b, haze_g, haze_r = 0.0, 0.0, 0.0
+        for x in range(start, stop):
             z, ray_u, ray_v = 1.0 / inverse, along, upward
             inverse, along, upward = inverse + step, along + step_u, upward + step_v
             if z <= 0.0 or z >= depth_m[y, x]:
                 continue
             u, v = z * ray_u - origin[0], z * ray_v - origin[1]
+            if facing > 0.0 and (x >= renew or x & 1 == 0):
+                free = shaded(light, road, roof, row[0] + dx * u, wall_t, base + v, 1.6) if style.kind != ROOF else 1.0
+                lit = sky_lit + facing * free
             if x >= renew:
                 renew = x + _FOOTPRINT_PX
                 hu = max(abs(0.5 * z * (step_u - step * z * ray_u)), 5e-4)
@@ -285,18 +306,15 @@ def shade_wall(
                 iu, iv = 0.5 / hu, 0.5 / hv
                 level = grain_level(56.0 * max(hv, min(hu, 4.0 * hv)))
                 fade = min(z * light.haze_per_m, 0.85)
-            noise = grain[level, np.int64(v * 28.0 + 512.0) & 255, np.int64(u * 28.0 + 512.0 + style.seed) & 255] - 128.0
-            lit = sky_lit
-            if facing > 0.0:
-                free = shaded(light, road, roof, row[0] + dx * u, wall_t, base + v, 0.6) if style.kind != ROOF else 1.0
-                lit += facing * free
+                keep = 1.0 - fade
+                haze_b, haze_g, haze_r = light.haze[0] * fade, light.haze[1] * fade, light.haze[2] * fade
+            noise = grain[level, np.int64(v * 28.0 + 512.0) & 255, np.int64(u * 28.0 + shift) & 255] - 128.0
             b, g, r = surface(light, style, noise, u, v, hu, iu, hv, iv)
-            lit *= 1.0 - fade
-            image[y, x, 0] = np.uint8(min(b * light.gain[0] * lit + light.haze[0] * fade, 255.0))
-            image[y, x, 1] = np.uint8(min(g * light.gain[1] * lit + light.haze[1] * fade, 255.0))
-            image[y, x, 2] = np.uint8(min(r * light.gain[2] * lit + light.haze[2] * fade, 255.0))
+            bright = lit * keep
+            image[y, x, 0] = np.uint8(min(b * light.gain[0] * bright + haze_b, 255.0))
+            image[y, x, 1] = np.uint8(min(g * light.gain[1] * bright + haze_g, 255.0))
+            image[y, x, 2] = np.uint8(min(r * light.gain[2] * bright + haze_r, 255.0))
             class_ids[y, x] = class_id
-            instance_ids[y, x] = 0
             depth_m[y, x] = z
 
 

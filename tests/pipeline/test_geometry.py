@@ -17,6 +17,7 @@ from pipeline.errors import ConfigError
 from pipeline.geometry import CameraPose, RoadView
 from pipeline.lens import BrownConrady, KannalaBrandt
 from pipeline.synthetic.camera import SyntheticCamera
+from pipeline.synthetic.drive import SyntheticDrive
 
 DASHCAM = CameraModel((720, 1280), 1163.0, 1158.9, 669.2, 388.2, (-0.2432, -0.0264, -0.0003, 0.0001))
 WIDE = CameraModel((720, 1280), 800.0, 801.0, 641.0, 362.0, (-0.28, 0.09, 0.0008, -0.0005, -0.012))
@@ -63,6 +64,34 @@ def test_the_road_comes_back_from_the_picture(camera: CameraModel, pose: CameraP
     height, width = camera.size_hw
     if ((pixel >= 0) & (pixel <= [width, height])).all():
         np.testing.assert_allclose(view.road_from_image(pixel), [[ahead_m, left_m]], rtol=1e-7, atol=1e-7)
+
+
+def test_what_stands_on_a_pavement_is_told_by_its_height():
+    view = RoadView(DASHCAM, CameraPose(1.5, 0.03, 0.01))
+    feet = np.array([[10.0, 3.0, 0.12], [25.0, -4.0, 0.15], [15.0, 0.0, 0.0]])
+    pixels = view.image_from_road(feet)
+    np.testing.assert_allclose(view.road_from_image(pixels, feet[:, 2]), feet[:, :2], atol=1e-6)
+    taken_for_road = view.road_from_image(pixels[:1])
+    np.testing.assert_allclose(taken_for_road, feet[:1, :2] * 1.5 / (1.5 - 0.12), atol=1e-6)
+
+
+def test_the_truth_of_a_rendered_drive_is_met_within_the_deviation_told():
+    """A pixel is half a pixel sure; over many road users the errors are as large as they are said to be."""
+    drive, errors = SyntheticDrive(seed=3, frame_count=60), []
+    for index in range(0, 60, 6):
+        frame = drive.render(index)
+        theirs = frame.camera
+        pose = CameraPose(theirs.height_m, theirs.pitch_rad, theirs.roll_rad, theirs.yaw_rad)
+        view = RoadView(CameraModel((360, 640), theirs.fx, theirs.fy, theirs.cx, theirs.cy), pose)
+        for user in frame.road_users:
+            foot = view.image_from_road([user.foot_m])
+            row = user.box_xyxy[3] - 0.5
+            if user.distance_m < 40.0 and abs(foot[0, 1] - row) < 2.0:  # Its foot is in the picture and not hidden.
+                lowest = np.array([[foot[0, 0], row]])
+                distance_m = np.linalg.norm(view.road_from_image(lowest, user.foot_m[2]))
+                errors.append((distance_m - user.distance_m) / view.distance_std_m(lowest, pixel_std_px=0.5)[0])
+    assert len(errors) > 20
+    assert 0.5 < np.sqrt(np.mean(np.square(errors))) < 2.0
 
 
 @given(cameras, poses)
@@ -265,6 +294,25 @@ def test_a_camera_file_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, 
     with pytest.raises(ConfigError, match=message) as caught:
         CameraModel.load(file)
     assert str(caught.value).startswith(str(file))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("1.5", "-1.5", "height_m"),
+        ("0.03", "2.0", "pitch_rad"),
+        ("pitch_rad = 0.03", "picth_rad = 0.03", "unknown key 'picth_rad'; did you mean 'pitch_rad'"),
+        ("0.001", "0.001\ncorrelation = [[1, 0.9, 0], [0.9, 1, 0.9], [0, 0.9, 1]]", "no correlation of"),
+    ],
+)
+def test_a_ground_file_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, old: str, new: str, message: str):
+    camera, ground = tmp_path / "camera.toml", tmp_path / "ground.toml"
+    camera.write_text(CAMERA_TOML)
+    ground.write_text(GROUND_TOML.replace(old, new, 1))
+    with pytest.raises(ConfigError, match=message) as caught:
+        RoadView.load(camera, ground)
+    assert str(caught.value).startswith(str(ground))
     assert "\n" not in str(caught.value)
 
 

@@ -93,16 +93,34 @@ def test_the_hard_mean_is_over_the_largest_losses_of_labelled_pixels() -> None:
     assert hard_pixel_mean(nll, torch.zeros_like(labelled), 0.25) == 0
 
 
+def _jaccard(logits: torch.Tensor, sets: torch.Tensor) -> float:
+    allowed = allowed_classes(sets, COUNT)
+    log_probabilities = functional.log_softmax(logits, 1)
+    nll = partial_label_nll(log_probabilities, allowed)
+    precise = (allowed.sum(1) == 1).float()
+    return float(soft_jaccard_loss(log_probabilities, nll, allowed.to(torch.uint8).argmax(1), precise))
+
+
 def test_the_jaccard_loss_is_zero_for_certain_truth_and_ignores_vague_pixels() -> None:
     classes = torch.arange(12).remainder(3).view(1, 3, 4)
     sets = (1 << classes).to(torch.int32)
     logits = functional.one_hot(classes, COUNT).permute(0, 3, 1, 2) * 60.0
     sets[0, 0, 0], logits[0, :, 0, 0] = 0b110, 0.0
-
-    log_probabilities, allowed = functional.log_softmax(logits, 1), allowed_classes(sets, COUNT)
-    nll = partial_label_nll(log_probabilities, allowed)
-    assert soft_jaccard_loss(log_probabilities, nll, allowed) == pytest.approx(0, abs=1e-5)
+    assert _jaccard(logits, sets) == pytest.approx(0, abs=1e-5)
 
     logits[0, :, 1, 1] = 0.0  # one of class 2's pixels now claims nothing in particular
-    log_probabilities = functional.log_softmax(logits, 1)
-    assert soft_jaccard_loss(log_probabilities, partial_label_nll(log_probabilities, allowed), allowed) > 0.02
+    assert _jaccard(logits, sets) > 0.02
+
+
+def test_a_weighted_class_counts_more_and_a_vague_pixel_counts_once() -> None:
+    """Two pixels: a pole (weight 3) with loss a, and {road, car} with loss b: the mean is (3a + b) / 4."""
+    pole = next(k for k, entry in enumerate(CLASSES) if entry.name == "pole")
+    sets = torch.tensor([[[1 << pole, 1 << 0 | 1 << 10]]], dtype=torch.int32)
+    logits = _logits()[:1, :, :1, :2]
+    weights = torch.ones(COUNT)
+    weights[pole] = 3
+    pole_nll, vague_nll = partial_label_nll(functional.log_softmax(logits, 1), allowed_classes(sets, COUNT))[0, 0]
+
+    loss = segmentation_loss(logits, sets, class_weights=weights, hard_share=1, jaccard_weight=0)
+    hard_mean = (3 * pole_nll + vague_nll) / 2
+    torch.testing.assert_close(loss, (3 * pole_nll + vague_nll) / 4 + hard_mean)
