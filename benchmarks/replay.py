@@ -40,6 +40,7 @@ class Looped:
         first.close()
 
     def frames(self) -> Iterator[Frame]:
+        """The clip's frames, again and again."""
         left = self._frame_count
         while left > 0:
             source: Source = open_source(self._uri)
@@ -52,16 +53,19 @@ class Looped:
             finally:
                 source.close()
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Every pass closes its own decoder."""
 
 
 def decode_ms(clip: Looped) -> float:
+    """Milliseconds a frame to decode and do nothing."""
     started_s = time.perf_counter()
     count = sum(1 for _ in clip.frames())
     return (time.perf_counter() - started_s) * 1e3 / count
 
 
 def engine_ms(args: argparse.Namespace, clip: Looped) -> float:
+    """Milliseconds an inference, the same tensor again and again."""
     artifact = load_artifact(find_model(args.model))
     with open_engine(
         artifact, kind=args.engine, size_hw=choose_input_size(artifact, clip.info.size_hw), precision=args.precision
@@ -76,6 +80,7 @@ def engine_ms(args: argparse.Namespace, clip: Looped) -> float:
 
 
 def replay(args: argparse.Namespace, clip: Looped) -> RunReport:
+    """Replay without outputs."""
     timings = StageTimings()
     artifact = load_artifact(find_model(args.model))
 
@@ -88,6 +93,7 @@ def replay(args: argparse.Namespace, clip: Looped) -> RunReport:
 
 
 def resident_mb() -> float:
+    """Memory of this process that is in RAM, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 
@@ -105,10 +111,12 @@ def soak(args: argparse.Namespace) -> dict[str, float]:
     replay(args, Looped(args.clip, args.soak))
     stop.set()
     early, late = samples[len(samples) // 5], samples[-1]
-    return {"frames": args.soak, "early_mb": round(early, 1), "late_mb": round(late, 1), "grown_mb": round(late - early, 1)}
+    figures = {"early_mb": early, "late_mb": late, "grown_mb": late - early}
+    return {"frames": args.soak} | {name: round(value, 1) for name, value in figures.items()}
 
 
 def main() -> None:
+    """Measure in turns, print medians and spreads."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip")
     parser.add_argument("--frames", type=int, default=400, help="frames a measurement")

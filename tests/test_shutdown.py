@@ -11,7 +11,6 @@ from pathlib import Path
 
 import av
 import pytest
-from tests.pipeline.faults import BreakingEngine, BreakingSource, CountingSink, Fault
 
 from engines.artifact import find_model, load_artifact
 from engines.factory import open_engine
@@ -24,6 +23,7 @@ from pipeline.sinks import Sink, open_sink
 from pipeline.sinks.base import SinkClosed
 from pipeline.sources import open_source
 from pipeline.timings import StageTimings
+from tests.pipeline.faults import BreakingEngine, BreakingSource, CountingSink, Fault
 
 FRAMES = 60
 DRIVE = f"synthetic://drive?frames={FRAMES}&seed=2&size=320x180"

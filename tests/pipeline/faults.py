@@ -10,7 +10,7 @@ from pipeline.scene import BgrImage, Frame, Scene
 from pipeline.sources import Source, SourceInfo
 
 
-class Fault(RuntimeError):
+class Fault(RuntimeError):  # noqa: N818 - reads better in what it breaks
     """The injected failure."""
 
 

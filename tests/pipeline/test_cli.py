@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import cv2
 import pytest
+
 from tests.pipeline.recordings import numbered_picture, write_video
 
 PROJECT = Path(__file__).resolve().parents[2]
