@@ -1,4 +1,7 @@
-"""Calibration: measures a camera, the road plane and INT8 ranges, and writes files for the pipeline to read.
+"""Calibration: measures a camera and how it hangs over the road, and writes files for the pipeline to read.
 
-Empty so far: camera and ground calibration and INT8 quantisation are the next pieces of work.
+    photos of a board ─▶ views ─▶ boards ─▶ camera ◀─ solvers         camera.toml
+    marked road points ─────────────────────▶ ground                  ground.toml
+
+`command` is what `clearway calibrate` runs. INT8 ranges are another piece of work.
 """

@@ -21,11 +21,14 @@ __all__ = ["BoardFinder", "CharucoFinder", "ChessboardFinder", "Corners", "Unusa
 
 GrayImage = NDArray[np.uint8]
 
-_SEARCH_PX = 1600
-"""Boards are searched for in a picture of at most this size; their corners are then refined in the full one."""
+_SEARCH_PX = (1600, 1000)
+"""Boards are searched for in pictures reduced to these sizes, one after the other; then refined in the photo itself."""
 
 _EDGE_SHARE = 0.25
 """Black-to-white edges wider than this share of a square make a photo blurred."""
+
+_CONTRAST = 20.0
+"""Grey levels between dark and light squares."""
 
 _CHARUCO_CORNERS = 8
 """Fewer corners than that pin down too little of a view."""
@@ -105,12 +108,15 @@ class ChessboardFinder:
 
     def find(self, image: GrayImage) -> Corners:
         """See `BoardFinder`."""
-        scale = min(1.0, _SEARCH_PX / max(image.shape))
-        small = _shrunk(image, scale)
-        grid = self._search(small)
-        if grid is None:
+        for size_px in _SEARCH_PX:
+            scale = min(1.0, size_px / max(image.shape))
+            small = _shrunk(image, scale)
+            found = self._search(small)
+            if found is not None or scale == 1.0:
+                break
+        if found is None:
             raise Unusable(self._why_not(small))
-        grid = _refined(image, (self._in_order(small, grid) + 0.5) / scale - 0.5)
+        grid = _refined(image, (self._in_order(small, found) + 0.5) / scale - 0.5)
         self._refuse_blur(image, grid)
         return Corners(grid.reshape(-1, 2), np.arange(self.columns * self.rows, dtype=np.int32))
 
@@ -141,21 +147,32 @@ class ChessboardFinder:
     def _why_not(self, image: GrayImage) -> str:
         """What is wrong with a photo in which the board was not found."""
         wanted = f"{self.columns}x{self.rows}"
-        flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE | cv2.CALIB_CB_LARGER
-        found, corners, meta = cv2.findChessboardCornersSBWithMeta(image, (3, 3), flags)
-        if not found:
+        piece = self._search_piece(image)
+        if piece is None:
             quarter = _shrunk(image, 0.25)
             if min(quarter.shape) >= 60 and self._search(quarter) is not None:
                 return "blurred: the board only shows in a picture of a quarter of the size"
             return f"no board with {wanted} inner corners found"
-        rows, columns = np.asarray(meta).shape[:2]
+        rows, columns = piece.shape[:2]
         part = f"{max(rows, columns)}x{min(rows, columns)}"
-        piece = np.asarray(corners, np.float32).reshape(rows, columns, 2)
-        if (columns, rows) != (self.columns, self.rows) and _reaches_edge(piece, image.shape):
+        if rows * columns < self.rows * self.columns and _reaches_edge(piece, image.shape):
             return f"the board is cut off by the edge of the picture: {part} of its {wanted} inner corners are seen"
         return (
             f"no board with {wanted} inner corners found, only a pattern of {part} (hidden in part, or another board?)"
         )
+
+    @staticmethod
+    def _search_piece(image: GrayImage) -> NDArray[np.float32] | None:
+        """(r, c, 2) corners of the largest chessboard pattern of any size, or None."""
+        flags = cv2.CALIB_CB_NORMALIZE_IMAGE | cv2.CALIB_CB_EXHAUSTIVE | cv2.CALIB_CB_LARGER
+        found, corners, meta = cv2.findChessboardCornersSBWithMeta(image, (3, 3), flags)
+        if not found:
+            return None
+        rows, columns = np.asarray(meta).shape[:2]
+        piece = np.asarray(corners, np.float32).reshape(rows, columns, 2)
+        # An equalised histogram makes chessboards of the noise of a wall; real ones have contrast.
+        contrast = abs(_cell_mean(image, piece[:2, :2]) - _cell_mean(image, piece[:2, 1:3]))
+        return piece if contrast > _CONTRAST else None
 
 
 class CharucoFinder:
@@ -207,12 +224,18 @@ class CharucoFinder:
         attempts = [self._detect(detector, image) for detector in self._detectors]
         return max(attempts, key=lambda attempt: len(attempt.ids))
 
-    @staticmethod
-    def _detect(detector: Any, image: GrayImage) -> Corners:
+    def _detect(self, detector: Any, image: GrayImage) -> Corners:
         corners, ids, _, _ = detector.detectBoard(image)
         if corners is None or ids is None:
             return Corners(np.empty((0, 2), np.float32), np.empty(0, np.int32))
-        return Corners(np.asarray(corners, np.float32).reshape(-1, 2), np.asarray(ids, np.int32).ravel())
+        names = np.asarray(ids, np.int32).ravel()
+        pixels = np.asarray(corners, np.float32).reshape(-1, 2)
+        neighbours = (np.diff(names) == 1) & (np.diff(names // self.columns) == 0)
+        if not neighbours.any():
+            return Corners(pixels, names)
+        # OpenCV 4 gives these corners half a pixel off, OpenCV 5 does not; markers begin an eighth of a square away.
+        spacing_px = float(np.linalg.norm(np.diff(pixels, axis=0), axis=1)[neighbours].min())
+        return Corners(_settled(image, pixels, int(np.clip(spacing_px / 10.0, 2, 8))), names)
 
     def _spans(self, ids: NDArray[np.int32]) -> bool:
         """Whether the corners lie in more than one row and column: a line tells nothing about a plane."""
@@ -231,10 +254,15 @@ def _refined(image: GrayImage, grid: NDArray[np.float32]) -> NDArray[np.float32]
     The search works on an equalised histogram, which shifts its corners by some 0.2 px.
     """
     spacing_px = min(float(np.linalg.norm(np.diff(grid, axis=axis), axis=2).min()) for axis in (0, 1))
-    half = int(np.clip(spacing_px / 6.0, 3, 12))
+    return _settled(image, grid.reshape(-1, 2), int(np.clip(spacing_px / 6.0, 3, 12))).reshape(grid.shape)
+
+
+def _settled(image: GrayImage, corners: NDArray[np.float32], reach_px: int) -> NDArray[np.float32]:
+    """(N, 2) corners moved to where the gradients within reach say that they are."""
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 60, 1e-4)
-    flat = np.ascontiguousarray(grid.reshape(-1, 1, 2), np.float32)
-    return np.asarray(cv2.cornerSubPix(image, flat, (half, half), (-1, -1), criteria), np.float32).reshape(grid.shape)
+    flat = np.ascontiguousarray(corners.reshape(-1, 1, 2), np.float32)
+    moved = cv2.cornerSubPix(image, flat, (reach_px, reach_px), (-1, -1), criteria)
+    return np.asarray(moved, np.float32).reshape(-1, 2)
 
 
 def _cell_mean(image: GrayImage, cell: NDArray[np.float32]) -> float:
@@ -255,14 +283,14 @@ def _edge_width_px(image: GrayImage, grid: NDArray[np.float32]) -> float:
 
 
 def _reaches_edge(piece: NDArray[np.float32], shape: tuple[int, ...]) -> bool:
-    """Whether the piece's next row or column would leave the picture."""
+    """Whether the squares around the piece leave the picture; the outermost ones are never found."""
     height, width = shape[:2]
     beyond = np.concatenate(
         [
-            2 * piece[0] - piece[1],
-            2 * piece[-1] - piece[-2],
-            2 * piece[:, 0] - piece[:, 1],
-            2 * piece[:, -1] - piece[:, -2],
+            3 * piece[0] - 2 * piece[1],
+            3 * piece[-1] - 2 * piece[-2],
+            3 * piece[:, 0] - 2 * piece[:, 1],
+            3 * piece[:, -1] - 2 * piece[:, -2],
         ]
     )
     return bool((beyond < 0).any() or (beyond > [width - 1, height - 1]).any())

@@ -1,13 +1,13 @@
 """From views of a board to a camera: intrinsic matrix, lens, how well they fit and how sure they are.
 
 The fit itself is OpenCV's (Zhang 2000; for fisheyes Kannala and Brandt 2006). Around it stand three decisions that
-calibrators usually leave to their users, all taken by the same measure, the *held-out error*: leave some views out,
-fit the rest, and see how well the fit explains the views that it has not seen.
+calibrators usually leave to their users. First, a view that does not fit with the others is left out, the worst first,
+until none stands apart. Then the *held-out error* decides how rich a model the photos carry: leave some views out, fit
+the rest, and see how well the fit explains the views that it has not seen.
 
-- A view that does not fit with the others is left out, the worst first, until none stands apart.
-- A printed board is hardly ever flat. Its shape can be estimated along with the camera (Strobl and Hirzinger 2011);
-  that is kept where it predicts unseen views better than a flat board does.
-- k3 likewise: three radial coefficients are kept only where they predict better than two.
+- Pixels are square, unless fx and fy apart predict clearly better.
+- A printed board is hardly ever flat: its shape can be estimated along with the camera (Strobl and Hirzinger 2011).
+- The highest radial coefficients are kept only where they help: k3 of a pinhole, k3 and k4 of a fisheye.
 
 The fits that left views out also give the uncertainties (the delete-a-group jackknife, Kott 2001). OpenCV's own assume
 that the errors of all corners are independent; those of one view are not, which makes them several times too small.
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.solvers import Fit, Solver, board_bend
+from calibration.solvers import Fit, Solver, board_bend, board_stretch
 from calibration.views import PhotoSet, View
 from pipeline.camera_model import CameraModel
 from pipeline.errors import SourceError
@@ -33,10 +33,17 @@ FloatArray = NDArray[np.float64]
 MINIMUM_VIEWS = 4
 """Two would do for the equations, not for telling a good fit from a bad one."""
 
+_LARGEST_RMS = 0.01
+"""As a share of the picture's diagonal; beyond that nothing was measured."""
+
+_LOOSEST_FOCAL_LENGTH = 0.1
 _BENT_MINIMUM_VIEWS = 6
 _GROUPS = 10
 _CLEARLY_BETTER = 0.99
 """A richer model must predict at least this much better to be kept."""
+
+_BOARD_STRETCH = 0.2
+"""A board whose corners move by more, in squares, was not bent: it makes up for a wrong camera."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +92,15 @@ def calibrate_camera(photos: PhotoSet, columns: int, rows: int, *, fisheye: bool
     rejected.update(apart)
     solver, trials = _choose(plain, views, may_bend=may_bend and _all_whole(views, columns * rows))
     fit = solver.fit(views)
+    uncertainty = _uncertainty(trials.fits)
+    _refuse_nonsense(fit, uncertainty)
     return CameraCalibration(
         camera=fit.camera,
-        rms_px=float(np.sqrt(np.mean(np.concatenate(fit.squares_px2)))),
+        rms_px=fit.rms_px,
         held_out_rms_px=trials.held_out_rms_px,
         view_rms_px=dict(zip([view.name for view in views], fit.view_rms_px, strict=True)),
         rejected=rejected,
-        uncertainty=_uncertainty(trials.fits),
+        uncertainty=uncertainty,
         bend_squares=board_bend(fit.board),
         views=tuple(views),
     )
@@ -109,13 +118,29 @@ def _refuse_too_few(views: Sequence[View], rejected: dict[str, str]) -> None:
     if len(views) >= MINIMUM_VIEWS:
         return
     examples = "; ".join(f"{name}: {reason}" for name, reason in list(rejected.items())[:3])
-    if all(reason.startswith("mirrored") for reason in rejected.values()) and rejected:
+    if rejected and all(reason.startswith("mirrored") for reason in rejected.values()):
         examples = f"they are {next(iter(rejected.values()))}"
     more = f" ({examples}{'; …' if len(rejected) > 3 else ''})" if examples else ""
     raise SourceError(
         f"too few usable photos: {len(views)} of {len(views) + len(rejected)}, at least {MINIMUM_VIEWS} are needed and "
         f"10 or more are good{more}"
     )
+
+
+def _refuse_nonsense(fit: Fit, uncertainty: dict[str, float]) -> None:
+    """A fit that explains nothing, or that many other cameras would explain as well."""
+    camera = fit.camera
+    if not fit.rms_px < _LARGEST_RMS * np.hypot(*camera.size_hw) or not min(camera.fx, camera.fy) > 0.0:
+        raise SourceError(
+            f"no camera explains these photos: the best one is {fit.rms_px:.0f} px off; "
+            "are they all of one camera at one zoom, and is the board flat?"
+        )
+    loose = max(uncertainty["fx"] / camera.fx, uncertainty["fy"] / camera.fy)
+    if loose > _LOOSEST_FOCAL_LENGTH:
+        raise SourceError(
+            f"the photos leave the focal length open by ±{loose:.0%}: tilt the board by 20 to 40 degrees in different "
+            "directions, and take it near and far"
+        )
 
 
 def _consistent(solver: Solver, views: Sequence[View]) -> tuple[list[View], dict[str, str]]:
@@ -143,15 +168,21 @@ def _all_whole(views: Sequence[View], corners: int) -> bool:
 def _choose(plain: Solver, views: Sequence[View], *, may_bend: bool) -> tuple[Solver, _Trials]:
     """The model that predicts unseen views best, simpler ones first; a lens that folds up in the picture is none."""
     best, trials = plain, _leave_out(plain, views)
-    if plain.fisheye:
-        return best, trials
-    for change in ({"bent": True}, {"third": True}) if may_bend else ({"third": True},):
-        richer = replace(best, **change)
-        if not _covers_picture(richer.fit(views).camera):
-            continue
-        attempt = _leave_out(richer, views)
-        if attempt.held_out_rms_px < _CLEARLY_BETTER * trials.held_out_rms_px:
-            best, trials = richer, attempt
+
+    def consider(richer: Solver) -> None:
+        nonlocal best, trials
+        fit = richer.fit(views)
+        if _covers_picture(fit.camera) and board_stretch(fit.board) < _BOARD_STRETCH:
+            attempt = _leave_out(richer, views)
+            if attempt.held_out_rms_px < _CLEARLY_BETTER * trials.held_out_rms_px:
+                best, trials = richer, attempt
+
+    if not plain.fisheye:
+        consider(replace(plain, oblong=True))
+        if may_bend:
+            consider(replace(plain, bent=True))
+            consider(replace(plain, bent=True, oblong=True))
+    consider(replace(best, high_order=True))
     return best, trials
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -15,13 +15,16 @@ from calibration.views import View
 from pipeline.camera_model import CameraModel
 from pipeline.errors import SourceError
 
-__all__ = ["Fit", "Solver", "board_bend"]
+__all__ = ["Fit", "Solver", "board_bend", "board_stretch"]
 
 FloatArray = NDArray[np.float64]
 Board = NDArray[np.float32]
 Arrays = list[NDArray[np.float32]]
 Solution = tuple[Any, Any, Any, Any, Board]
 """Matrix, coefficients, rotation and translation vectors as OpenCV gives them, and the board."""
+
+_LOST_PX2 = 1e8
+"""Squared error of a corner that the fitted camera cannot see at all."""
 
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-9)
 
@@ -41,6 +44,11 @@ class Fit:
     squares_px2: list[FloatArray]
 
     @property
+    def rms_px(self) -> float:
+        """Root mean square reprojection error over all views."""
+        return float(np.sqrt(np.mean(np.concatenate(self.squares_px2))))
+
+    @property
     def view_rms_px(self) -> list[float]:
         """Root mean square reprojection error by view."""
         return [float(np.sqrt(squares.mean())) for squares in self.squares_px2]
@@ -53,11 +61,11 @@ class Fit:
             plane = rays[:, :2] / np.where(rays[:, 2:] > 0.0, rays[:, 2:], np.nan)
         usable = np.isfinite(plane).all(axis=1)
         if usable.sum() < 6:
-            return np.full(len(corners), np.inf)
+            return np.full(len(corners), _LOST_PX2)
         _, turn, shift = cv2.solvePnP(points[usable], plane[usable], np.eye(3), None)
         placed = points @ cv2.Rodrigues(turn)[0].T + shift.ravel()
         off = self.camera.image_from_camera(placed) - corners
-        return np.asarray(np.nan_to_num((off**2).sum(axis=1), nan=np.inf))
+        return np.asarray(np.nan_to_num((off**2).sum(axis=1), nan=_LOST_PX2))
 
 
 @dataclass(frozen=True)
@@ -69,16 +77,18 @@ class Solver:
         rows: Inner corners across the board.
         size_hw: (H, W) of the photos.
         fisheye: Kannala–Brandt instead of Brown–Conrady.
+        oblong: Estimate the pixels' shape too: fx and fy apart. Pinholes have square pixels otherwise.
         bent: Estimate the board's shape too; every view must show all of it.
-        third: Estimate k3 too.
+        high_order: Estimate the highest radial coefficients too: k3 of a pinhole, k3 and k4 of a fisheye.
     """
 
     columns: int
     rows: int
     size_hw: tuple[int, int]
     fisheye: bool = False
+    oblong: bool = False
     bent: bool = False
-    third: bool = False
+    high_order: bool = False
 
     def fit(self, views: Sequence[View]) -> Fit:
         """Fit the camera and the pose of the board in every view.
@@ -94,7 +104,7 @@ class Solver:
         except cv2.error as error:
             kind = "fisheye" if self.fisheye else "pinhole"
             raise SourceError(
-                f"no {kind} camera explains these photos ({error.err or 'the equations have no solution'}); "
+                f"no {kind} camera explains these photos: the equations have no solution; "
                 "take some with the board tilted, near and far, and in all parts of the picture"
             ) from error
         camera = CameraModel.from_opencv(matrix, distortion, self.size_hw, fisheye=self.fisheye)
@@ -106,12 +116,13 @@ class Solver:
 
     @property
     def _flags(self) -> int:
-        return 0 if self.third else cv2.CALIB_FIX_K3
+        higher = 0 if self.high_order else cv2.CALIB_FIX_K3
+        return higher if self.oblong else higher | cv2.CALIB_FIX_ASPECT_RATIO
 
     def _solve(self, board: Board, points: Arrays, pixels: Arrays) -> Solution:
         if self.fisheye:
             return (*self._solve_fisheye(points, pixels), board)
-        guess, size_wh = (np.zeros((3, 3)), np.zeros(5)), self.size_hw[::-1]
+        guess, size_wh = (np.eye(3), np.zeros(5)), self.size_hw[::-1]  # Of the guess only the aspect ratio is used.
         if not self.bent:
             _, matrix, distortion, turns, shifts = cv2.calibrateCamera(
                 points, pixels, size_wh, *guess, flags=self._flags, criteria=_CRITERIA
@@ -127,19 +138,22 @@ class Solver:
     def _solve_fisheye(self, points: Arrays, pixels: Arrays) -> tuple[Any, Any, Any, Any]:
         # OpenCV 5 moved the flags out of cv2.fisheye and gave them other values.
         names: Any = cv2.fisheye if hasattr(cv2.fisheye, "CALIB_FIX_SKEW") else cv2
+        flags = names.CALIB_FIX_SKEW | names.CALIB_RECOMPUTE_EXTRINSIC
+        if not self.high_order:
+            flags |= names.CALIB_FIX_K3 | names.CALIB_FIX_K4
         _, matrix, distortion, turns, shifts = cv2.fisheye.calibrate(
             [entry.reshape(1, -1, 3).astype(np.float64) for entry in points],
             [entry.reshape(1, -1, 2).astype(np.float64) for entry in pixels],
             self.size_hw[::-1],
             np.zeros((3, 3)),
             np.zeros((4, 1)),
-            flags=names.CALIB_FIX_SKEW | names.CALIB_RECOMPUTE_EXTRINSIC,
+            flags=flags,
             criteria=_CRITERIA,
         )
         return matrix, distortion, turns, shifts
 
     def _coefficients(self, distortion: Any) -> FloatArray:
-        return np.asarray(distortion).ravel()[: 5 if self.third else 4]
+        return np.asarray(distortion).ravel()[: 5 if self.high_order else 4]
 
 
 def board_bend(board: Board) -> float:
@@ -149,7 +163,13 @@ def board_bend(board: Board) -> float:
     return float(np.abs(centred @ normal).max()) if np.any(board[:, 2]) else 0.0
 
 
+def board_stretch(board: Board) -> float:
+    """How far any corner lies from where a perfect board has it, in squares."""
+    columns = round(float(board[:, 0].max())) + 1
+    return float(np.linalg.norm(board - board_points(columns, len(board) // columns), axis=1).max())
+
+
 def _squares(camera: CameraModel, points: Board, turn: Any, shift: Any, view: View) -> FloatArray:
     placed = points.astype(np.float64) @ cv2.Rodrigues(turn)[0].T + np.asarray(shift).ravel()
     off = camera.image_from_camera(placed) - (view.corners.pixels + 0.5)
-    return np.asarray(np.nan_to_num((off**2).sum(axis=1), nan=np.inf))
+    return np.asarray(np.nan_to_num((off**2).sum(axis=1), nan=_LOST_PX2))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from calibration.boards import BoardFinder, Corners, Unusable
 from pipeline.errors import SourceError
-from pipeline.sources.factory import IMAGE_SUFFIXES
+from pipeline.sources.base import IMAGE_SUFFIXES
 
 __all__ = ["PhotoSet", "View", "find_photos", "read_views"]
 

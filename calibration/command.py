@@ -1,0 +1,254 @@
+"""The command `calibrate`: measures a camera, and how it hangs over the road, and writes files for the pipeline."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import math
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import rich.console
+from rich.progress import track
+from rich.table import Table
+
+from calibration.files import check_outputs, to_json, to_toml, write_whole
+from pipeline.calibration_files import CameraFile, GroundFile, GroundUncertainty
+from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from calibration.camera import CameraCalibration
+    from calibration.coverage import Coverage
+    from calibration.ground import GroundFit
+
+__all__ = ["add_arguments", "run"]
+
+_GOOD_NUMBER_OF_PHOTOS = 10
+_LOOSE_FOCAL_LENGTH = 0.03
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `calibrate` understands."""
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    _add_camera(kinds.add_parser("camera", help="focal length and lens from photos of a board"))
+    _add_ground(kinds.add_parser("ground", help="height, pitch and roll over the road from marked road points"))
+
+
+def _add_camera(camera: argparse.ArgumentParser) -> None:
+    camera.add_argument("photos", metavar="DIR", help="folder or glob with photos of a chessboard or ChArUco board")
+    camera.add_argument("--board", required=True, metavar="9x6", help="inner corners along and across the board")
+    camera.add_argument("--square-m", type=float, metavar="S", help="side of a square in metres (for the report only)")
+    camera.add_argument("--charuco", metavar="DICT", help="a ChArUco board with that dictionary, e.g. DICT_5X5_100")
+    camera.add_argument(
+        "--marker-ratio", type=float, default=0.75, metavar="R", help="ChArUco: marker over square side"
+    )
+    camera.add_argument("--model", choices=["pinhole", "fisheye"], default="pinhole", help="lens (default: pinhole)")
+    camera.add_argument(
+        "--flat-board", action="store_true", help="take the board to be flat, even where a bent one predicts better"
+    )
+    camera.add_argument("--out", type=Path, metavar="FILE.toml", help="write the camera file")
+    camera.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    camera.add_argument(
+        "--coverage", type=Path, metavar="FILE.png", help="draw where in the picture the board was seen"
+    )
+
+
+def _add_ground(ground: argparse.ArgumentParser) -> None:
+    ground.add_argument("--camera", type=Path, required=True, metavar="FILE.toml", help="what `calibrate camera` wrote")
+    ground.add_argument(
+        "--marks", type=Path, required=True, metavar="FILE.toml", help="four or more points, in pixels and metres"
+    )
+    ground.add_argument(
+        "--aligned", action="store_true", help="x of the marks is the vehicle's heading: write the yaw too"
+    )
+    ground.add_argument("--out", type=Path, metavar="FILE.toml", help="write the ground file")
+    ground.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and show.
+
+    Raises:
+        ClearwayError: The photos, the marks, an option or an output is at fault; nothing was written then.
+    """
+    return _calibrate_camera(args) if args.kind == "camera" else _calibrate_ground(args)
+
+
+def _calibrate_camera(args: argparse.Namespace) -> int:
+    from calibration.boards import open_finder
+    from calibration.camera import calibrate_camera
+    from calibration.coverage import measure_coverage
+    from calibration.views import find_photos, read_views
+
+    columns, rows = _board(args.board)
+    if args.square_m is not None and not args.square_m > 0.0:
+        raise ConfigError(f"--square-m {args.square_m:g}: the side of a square in metres is above 0")
+    finder = open_finder(columns, rows, args.charuco, args.marker_ratio)
+    photos = find_photos(args.photos)
+    check_outputs([args.out, args.json, args.coverage])
+    console = rich.console.Console(stderr=True, highlight=False)
+
+    def progress(names: Iterable[str]) -> Iterable[str]:
+        return track(names, description="looking for the board", total=len(photos), console=console, transient=True)
+
+    may_bend = not args.flat_board and args.charuco is None and not finder.turnable
+    seen = read_views(photos, finder, progress)
+    result = calibrate_camera(seen, columns, rows, fisheye=args.model == "fisheye", may_bend=may_bend)
+    coverage = measure_coverage(result.views, result.camera.size_hw)
+    figures = _figures(result, coverage)
+    _write(args, result, coverage, figures)
+    _show(console, result, figures, args.square_m)
+    return 0
+
+
+def _calibrate_ground(args: argparse.Namespace) -> int:
+    from calibration.ground import pose_from_marks, read_marks
+    from pipeline.camera_model import CameraModel
+
+    marks = read_marks(args.marks)
+    camera = CameraModel.load(args.camera, marks.size_hw)
+    check_outputs([args.out, args.json])
+    try:
+        fit = pose_from_marks(camera, marks)
+    except ConfigError as error:
+        raise ConfigError(f"{args.marks}: {error}") from error
+    content = _ground_file(fit, aligned=args.aligned)
+    sure = {"height_m": content.uncertainty.height_m, "pitch_rad": content.uncertainty.pitch_rad}
+    sure["roll_rad"] = content.uncertainty.roll_rad
+    figures = {"pitch_rad": content.pitch_rad, "roll_rad": content.roll_rad, "height_m": content.height_m}
+    if args.json is not None:
+        extra = {"yaw_rad": content.yaw_rad, "uncertainty": sure, "rms_px": fit.rms_px, "marks": len(marks.marks)}
+        write_whole(args.json, to_json(figures | extra))
+    if args.out is not None:
+        write_whole(args.out, to_toml(content, "A camera over the road, measured by `clearway calibrate ground`."))
+    console = rich.console.Console(stderr=True, highlight=False)
+    console.print(f"reprojection RMS of {len(marks.marks)} marks [bold]{fit.rms_px:.2f} px[/]")
+    console.print(f"height {fit.pose.height_m:.3f} ± {sure['height_m']:.3f} m")
+    for name in ("pitch", "roll"):
+        value, deviation = math.degrees(figures[f"{name}_rad"]), math.degrees(sure[f"{name}_rad"])
+        console.print(f"{name} {value:.2f} ± {deviation:.2f}°")
+    return 0
+
+
+def _ground_file(fit: GroundFit, *, aligned: bool) -> GroundFile:
+    height, pitch, roll = fit.deviations.tolist()
+    correlation = (fit.covariance / np.outer(fit.deviations, fit.deviations)).tolist()
+    return GroundFile(
+        height_m=fit.pose.height_m,
+        pitch_rad=fit.pose.pitch_rad,
+        roll_rad=fit.pose.roll_rad,
+        yaw_rad=fit.pose.yaw_rad if aligned else 0.0,
+        method="marks",
+        date=_today(),
+        uncertainty=GroundUncertainty(
+            height_m=height,
+            pitch_rad=pitch,
+            roll_rad=roll,
+            correlation=(tuple(correlation[0]), tuple(correlation[1]), tuple(correlation[2])),
+        ),
+    )
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(tz=datetime.timezone.utc).date()
+
+
+def _board(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,3})[x×*,](\d{1,3})", text.strip().lower())
+    if match is None:
+        raise ConfigError(f"--board {text}: give inner corners along and across the board, for instance 9x6")
+    return int(match[1]), int(match[2])
+
+
+def _figures(result: CameraCalibration, coverage: Coverage) -> dict[str, Any]:
+    camera = result.camera
+    return {
+        "rms_px": round(result.rms_px, 4),
+        "held_out_rms_px": round(result.held_out_rms_px, 4),
+        "used": [view.name for view in result.views],
+        "rejected": result.rejected,
+        "model": "fisheye" if camera.fisheye else "pinhole",
+        "size_hw": list(camera.size_hw),
+        "matrix": camera.opencv_matrix.tolist(),
+        "distortion": list(camera.distortion),
+        "uncertainty": result.uncertainty,
+        "view_rms_px": {name: round(value, 4) for name, value in result.view_rms_px.items()},
+        "board_bend_squares": round(result.bend_squares, 4),
+        "coverage": {"share": round(coverage.share, 3), "holes": list(coverage.holes)},
+        "notes": _notes(result, coverage),
+    }
+
+
+def _notes(result: CameraCalibration, coverage: Coverage) -> list[str]:
+    """What would make the result better."""
+    notes = []
+    if len(result.views) < _GOOD_NUMBER_OF_PHOTOS:
+        notes.append(f"only {len(result.views)} photos were used; {_GOOD_NUMBER_OF_PHOTOS} or more make it surer")
+    if coverage.holes:
+        notes.append(f"the board was never seen in these parts of the picture: {', '.join(coverage.holes)}")
+    loose = max(result.uncertainty["fx"] / result.camera.fx, result.uncertainty["fy"] / result.camera.fy)
+    if loose > _LOOSE_FOCAL_LENGTH:
+        notes.append(f"the focal length is only known to {loose:.0%}: tilt the board more, take it near and far")
+    return notes
+
+
+def _write(args: argparse.Namespace, result: CameraCalibration, coverage: Coverage, figures: dict[str, Any]) -> None:
+    camera = result.camera
+    if args.coverage is not None:
+        import cv2
+
+        from calibration.coverage import draw_coverage
+
+        holes = f"not seen: {', '.join(coverage.holes)}" if coverage.holes else "no part left out"
+        caption = f"{len(result.views)} photos, RMS {result.rms_px:.2f} px, {coverage.share:.0%} covered, {holes}"
+        picture = draw_coverage(coverage, result.views, camera.size_hw, caption)
+        write_whole(args.coverage, cv2.imencode(".png", picture)[1].tobytes())
+    if args.json is not None:
+        write_whole(args.json, to_json(figures))
+    if args.out is not None:
+        cx, cy = camera.opencv_matrix[:2, 2].tolist()
+        content = CameraFile(
+            model="fisheye" if camera.fisheye else "pinhole",
+            size_hw=camera.size_hw,
+            matrix=((camera.fx, 0.0, cx), (0.0, camera.fy, cy), (0.0, 0.0, 1.0)),
+            distortion=camera.distortion,
+            rms_px=result.rms_px,
+            photos=len(result.views),
+            date=_today(),
+            uncertainty=result.uncertainty,
+        )
+        write_whole(args.out, to_toml(content, "A camera, measured by `clearway calibrate camera`."))
+
+
+def _show(
+    console: rich.console.Console, result: CameraCalibration, figures: dict[str, Any], square_m: float | None
+) -> None:
+    table = Table(show_edge=False)
+    table.add_column("photo")
+    table.add_column("RMS px", justify="right")
+    table.add_column("left out because")
+    for name, value in result.view_rms_px.items():
+        table.add_row(name, f"{value:.2f}", "")
+    for name, reason in result.rejected.items():
+        table.add_row(name, "–", reason, style="yellow")
+    console.print(table)
+    camera, sure = result.camera, result.uncertainty
+    console.print(
+        f"reprojection RMS [bold]{result.rms_px:.3f} px[/], "
+        f"{result.held_out_rms_px:.3f} px on photos that the fit had not seen"
+    )
+    console.print(
+        f"fx {camera.fx:.1f} ± {sure['fx']:.1f}, fy {camera.fy:.1f} ± {sure['fy']:.1f}, "
+        f"cx {camera.cx - 0.5:.1f} ± {sure['cx']:.1f}, cy {camera.cy - 0.5:.1f} ± {sure['cy']:.1f} px; "
+        + ", ".join(f"{key} {value:.4f}" for key, value in zip(list(sure)[4:], camera.distortion, strict=True))
+    )
+    if result.bend_squares:
+        size = (
+            f"{1000 * result.bend_squares * square_m:.1f} mm" if square_m else f"{result.bend_squares:.1%} of a square"
+        )
+        console.print(f"the board is not flat: by up to {size}; the camera was fitted together with its shape")
+    for note in figures["notes"]:
+        console.print(f"note: {note}", style="yellow")
