@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from calibration.solvers import Fit, Solver, board_bend, board_stretch
 from calibration.views import PhotoSet, View
-from pipeline.camera_model import CameraModel
 from pipeline.errors import SourceError
+from pipeline.geometry.camera_model import CameraModel
 
 __all__ = ["MINIMUM_VIEWS", "CameraCalibration", "calibrate_camera"]
 

@@ -16,8 +16,8 @@ from rich.progress import track
 from rich.table import Table
 
 from calibration.files import check_outputs, to_json, to_toml, write_whole
-from pipeline.calibration_files import CameraFile, GroundFile, GroundUncertainty
 from pipeline.errors import ConfigError
+from pipeline.geometry.calibration_files import CameraFile, GroundFile, GroundUncertainty
 
 if TYPE_CHECKING:
     from calibration.camera import CameraCalibration
@@ -106,7 +106,7 @@ def _calibrate_camera(args: argparse.Namespace) -> int:
 
 def _calibrate_ground(args: argparse.Namespace) -> int:
     from calibration.ground import pose_from_marks, read_marks
-    from pipeline.camera_model import CameraModel
+    from pipeline.geometry.camera_model import CameraModel
 
     marks = read_marks(args.marks)
     camera = CameraModel.load(args.camera, marks.size_hw)

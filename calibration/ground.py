@@ -26,9 +26,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.calibration_files import Pixels, read_file
 from pipeline.errors import ConfigError
 from pipeline.geometry import CameraModel, CameraPose, RoadView
+from pipeline.geometry.calibration_files import Pixels, read_file
 
 __all__ = ["GroundFit", "Mark", "MarksFile", "pose_from_marks", "read_marks"]
 

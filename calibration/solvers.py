@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from calibration.boards import board_points
 from calibration.views import View
-from pipeline.camera_model import CameraModel
 from pipeline.errors import SourceError
+from pipeline.geometry.camera_model import CameraModel
 
 __all__ = ["Fit", "Solver", "board_bend", "board_stretch"]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from calibration.boards import Corners, board_points
 from calibration.views import PhotoSet, View
-from pipeline.camera_model import CameraModel
+from pipeline.geometry.camera_model import CameraModel
 
 CAMERA = CameraModel((360, 640), 520.0, 520.0, 331.0, 174.0, (-0.22, 0.05, 0.0, 0.0))
 """A dashcam with its principal point off the middle."""

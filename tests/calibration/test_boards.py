@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from calibration.boards import Unusable, board_points, open_finder
-from pipeline.camera_model import CameraModel
 from pipeline.errors import ConfigError
+from pipeline.geometry.camera_model import CameraModel
 from tests.calibration.board_photos import CAMERA, Placing, photograph, photograph_charuco, placings
 
 FRONT = Placing(0.2, -0.25, 0.05, (0.5, -0.3, 14.0))

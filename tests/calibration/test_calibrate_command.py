@@ -12,10 +12,10 @@ import pytest
 
 from calibration.files import to_toml, write_whole
 from calibration.views import find_photos
-from pipeline.calibration_files import GROUND_FORMAT, GroundFile, GroundUncertainty, read_file
-from pipeline.camera_model import CameraModel
 from pipeline.cli import main
 from pipeline.errors import SinkError
+from pipeline.geometry.calibration_files import GROUND_FORMAT, GroundFile, GroundUncertainty, read_file
+from pipeline.geometry.camera_model import CameraModel
 from tests.calibration.board_photos import CAMERA, photograph, photograph_charuco, placings
 
 

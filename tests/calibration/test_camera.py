@@ -8,8 +8,8 @@ import pytest
 from calibration.boards import Corners
 from calibration.camera import CameraCalibration, calibrate_camera
 from calibration.views import PhotoSet, View
-from pipeline.camera_model import CameraModel
 from pipeline.errors import SourceError
+from pipeline.geometry.camera_model import CameraModel
 from tests.calibration.board_photos import CAMERA, Placing, placings, views_of
 
 FISHEYE = CameraModel((600, 800), 300.0, 300.0, 405.0, 295.0, (0.04, -0.01, 0.003, -0.001), fisheye=True)

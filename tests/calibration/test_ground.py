@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.ground import GroundFit, Mark, MarksFile, pose_from_marks
-from pipeline.camera_model import CameraModel
 from pipeline.cli import main
 from pipeline.errors import ConfigError
 from pipeline.geometry import CameraPose, RoadView
+from pipeline.geometry.camera_model import CameraModel
 
 DASHCAM = CameraModel((720, 1280), 1163.0, 1158.9, 669.2, 388.2, (-0.2432, -0.0264, -0.0003, 0.0001))
 FISHEYE = CameraModel((800, 1200), 340.0, 341.0, 603.0, 398.0, (0.05, -0.012, 0.004, -0.0008), fisheye=True)

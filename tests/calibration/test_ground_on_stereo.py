@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from calibration.ground import Mark, MarksFile, pose_from_marks
-from pipeline.camera_model import CameraModel
 from pipeline.geometry import CameraPose, RoadView
+from pipeline.geometry.camera_model import CameraModel
 
 pytestmark = pytest.mark.data
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.camera_model import CameraModel
 from pipeline.errors import ConfigError
 from pipeline.geometry import CameraPose, RoadView
-from pipeline.lens import BrownConrady, KannalaBrandt
+from pipeline.geometry.camera_model import CameraModel
+from pipeline.geometry.lens import BrownConrady, KannalaBrandt
 from pipeline.synthetic.camera import SyntheticCamera
 from pipeline.synthetic.drive import SyntheticDrive
 

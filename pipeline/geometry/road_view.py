@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.calibration_files import GroundUncertainty, read_ground
-from pipeline.camera_model import CameraModel, rows_of
+from pipeline.geometry.calibration_files import GroundUncertainty, read_ground
+from pipeline.geometry.camera_model import CameraModel, rows_of
 
 __all__ = ["CameraModel", "CameraPose", "RoadView"]
 

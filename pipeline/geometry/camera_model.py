@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.calibration_files import read_camera
 from pipeline.errors import ConfigError
-from pipeline.lens import BrownConrady, KannalaBrandt, Lens
+from pipeline.geometry.calibration_files import read_camera
+from pipeline.geometry.lens import BrownConrady, KannalaBrandt, Lens
 
 __all__ = ["CameraModel", "rows_of"]
 
