@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass, cityscapes_class
 
-__all__ = ["ANY_CLASS", "CAMVID", "CLASSES", "IDD_LITE", "TRAIN_IDS", "class_set", "label_table"]
+__all__ = ["ANY_CLASS", "CAMVID", "CLASSES", "CLASS_WEIGHTS", "IDD_LITE", "TRAIN_IDS", "class_set", "label_table"]
 
 _NAMES = (
     "road", "sidewalk", "building", "fence", "pole", "traffic sign", "vegetation", "sky", "person", "rider", "car",
@@ -23,6 +23,9 @@ CLASSES: tuple[SegmentationClass, ...] = tuple(entry for entry in map(cityscapes
 
 ANY_CLASS = (1 << len(CLASSES)) - 1
 """The set of all classes: the label of an unlabelled pixel."""
+
+CLASS_WEIGHTS: tuple[float, ...] = tuple({"pole": 3.0, "traffic sign": 2.0}.get(name, 1.0) for name in _NAMES)
+"""How much a pixel of each class counts in training: more for things so thin that ignoring them costs nothing."""
 
 _BIT = {entry.name: 1 << index for index, entry in enumerate(CLASSES)}
 

@@ -47,7 +47,7 @@ def hard_pixel_mean(nll: Tensor, labelled: Tensor, share: float) -> Tensor:
     return (nll * hard).sum() / hard.sum().clamp_min(1)
 
 
-def soft_jaccard_loss(log_probabilities: Tensor, nll: Tensor, allowed: Tensor) -> Tensor:
+def soft_jaccard_loss(log_probabilities: Tensor, nll: Tensor, truth: Tensor, precise: Tensor) -> Tensor:
     """One minus the mean IoU of probabilities with the precisely labelled pixels, over the classes in the batch.
 
     A surrogate of what is measured (Rahman and Wang, "Optimizing Intersection-Over-Union", ISVC 2016): a thin class
@@ -56,26 +56,32 @@ def soft_jaccard_loss(log_probabilities: Tensor, nll: Tensor, allowed: Tensor) -
     Args:
         log_probabilities: (N, C, H, W) float.
         nll: (N, H, W) float, `partial_label_nll` of the same; where one class is allowed it is that class's.
-        allowed: (N, C, H, W) bool.
+        truth: (N, H, W) int64, the class where there is one.
+        precise: (N, H, W) float, 1 where one class is allowed and 0 elsewhere.
     """
-    class_count = allowed.shape[1]
-    precise = (allowed.sum(1) == 1).to(nll.dtype)
-    truth = allowed.to(torch.uint8).argmax(1).flatten()
-    zeros = nll.new_zeros(class_count)
-    inter = zeros.index_add(0, truth, (nll.neg().exp() * precise).flatten())
-    present = zeros.index_add(0, truth, precise.flatten())
+    zeros = nll.new_zeros(log_probabilities.shape[1])
+    inter = zeros.index_add(0, truth.flatten(), (nll.neg().exp() * precise).flatten())
+    present = zeros.index_add(0, truth.flatten(), precise.flatten())
     claimed = (log_probabilities.exp() * precise.unsqueeze(1)).sum((0, 2, 3))
     iou = inter / (claimed + present - inter).clamp_min(1e-6)
     seen = (present > 0).to(iou.dtype)
     return 1 - (iou * seen).sum() / seen.sum().clamp_min(1)
 
 
-def segmentation_loss(logits: Tensor, sets: Tensor, *, hard_share: float = 0.25, jaccard_weight: float = 1.0) -> Tensor:
+def segmentation_loss(
+    logits: Tensor,
+    sets: Tensor,
+    *,
+    class_weights: Tensor | None = None,
+    hard_share: float = 0.25,
+    jaccard_weight: float = 1.0,
+) -> Tensor:
     """Mean over all labelled pixels, plus mean over the hardest of them, plus the soft Jaccard loss.
 
     Args:
         logits: (N, C, H, W).
         sets: (N, H, W) integer bit masks.
+        class_weights: (C,) float, how much a pixel of the class counts in the two means; a vague pixel counts 1.
         hard_share: The share of labelled pixels that count as hard.
         jaccard_weight: Of the Jaccard term.
     """
@@ -83,8 +89,13 @@ def segmentation_loss(logits: Tensor, sets: Tensor, *, hard_share: float = 0.25,
     log_probabilities = functional.log_softmax(logits.float(), 1)
     nll = partial_label_nll(log_probabilities, allowed)
     labelled = ~allowed.all(1)
-    mean = nll.sum() / labelled.sum().clamp_min(1)
-    loss = mean + hard_pixel_mean(nll, labelled, hard_share)
+    precise = (allowed.sum(1) == 1).to(nll.dtype)
+    truth = allowed.to(torch.uint8).argmax(1)
+    weighted, total = nll, labelled.sum().clamp_min(1).to(nll.dtype)
+    if class_weights is not None:
+        weight = torch.where(precise > 0, class_weights[truth], 1.0)
+        weighted, total = nll * weight, (weight * labelled).sum().clamp_min(1)
+    loss = weighted.sum() / total + hard_pixel_mean(weighted, labelled, hard_share)
     if jaccard_weight:
-        loss = loss + jaccard_weight * soft_jaccard_loss(log_probabilities, nll, allowed)
+        loss = loss + jaccard_weight * soft_jaccard_loss(log_probabilities, nll, truth, precise)
     return loss

@@ -25,7 +25,7 @@ from engines.errors import ClearwayError
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.datasets import LabelledFrames, SampleStream, data_root, load_frames, load_mix
 from training.evaluate import evaluate_network, named_iou
-from training.labels import CLASSES
+from training.labels import CLASS_WEIGHTS, CLASSES
 from training.loader import Batch, BatchLoader
 from training.losses import segmentation_loss
 from training.networks import NETWORKS, SegmentationNetwork, build_network
@@ -217,11 +217,12 @@ def _loss(outputs: tuple[Tensor, ...], sets: Tensor, step: int) -> Tensor:
     """
     row, column = (step // 2) % 2, step % 2
     enlarged = functional.interpolate(outputs[0].float(), sets.shape[1:], mode="bilinear", align_corners=False)
-    loss = segmentation_loss(enlarged[:, :, row::2, column::2], sets[:, row::2, column::2])
+    weights = torch.tensor(CLASS_WEIGHTS, device=sets.device)
+    loss = segmentation_loss(enlarged[:, :, row::2, column::2], sets[:, row::2, column::2], class_weights=weights)
     for auxiliary in outputs[1:]:
         stride = sets.shape[1] // auxiliary.shape[2]
         sparse = sets[:, stride // 2 :: stride, stride // 2 :: stride]
-        loss = loss + _AUXILIARY_WEIGHT * segmentation_loss(auxiliary, sparse, jaccard_weight=0)
+        loss = loss + _AUXILIARY_WEIGHT * segmentation_loss(auxiliary, sparse, class_weights=weights, jaccard_weight=0)
     return loss
 
 
@@ -236,12 +237,12 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=data_root(), help="folder that holds the data sets (%(default)s)")
     parser.add_argument("--run", type=Path, default=Path("runs/lite"), help="folder of the run; continued if it exists")
     parser.add_argument(
-        "--mix", nargs="+", default=["camvid/train=11", "idd_lite=3", "rendered:400=2"], metavar="DATASET=SHARE",
+        "--mix", nargs="+", default=["camvid/train=10", "idd_lite=2", "rendered:400=4"], metavar="DATASET=SHARE",
         help="data sets to train on, with their shares of the samples: camvid/SPLIT, idd_lite, rendered:COUNT",
     )  # fmt: skip
     parser.add_argument("--check", nargs="*", default=["camvid/val", "camvid/dusk"], help="data sets to evaluate on")
     parser.add_argument("--weights", type=Path, help="a checkpoint to begin with, instead of ImageNet's weights")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3100)
     parser.add_argument("--minutes", type=float, help="end after so much training time, if the steps are not done")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate (%(default)s)")
