@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.overlay.kernels import blend_color
 from pipeline.overlay.lettering import REGULAR, SEMIBOLD, draw_text, text_width
@@ -15,6 +15,8 @@ __all__ = ["Hud", "PanelPainter", "count_road_users", "draw_alerts"]
 
 _PLURALS = {"person": "persons", "rider": "riders", "car": "cars"}
 _PANEL_OPACITY = 176
+_SHORTEST_CUT = 5
+"""Fewer letters than this, and an ellipsis, say nothing."""
 _TRADEMARKS = re.compile(r"\((R|TM)\)")
 
 
@@ -148,15 +150,14 @@ def _line_width(line: list[_Span]) -> int:
 
 
 def _shortened(line: list[_Span], available_px: int) -> list[_Span]:
-    """The line with its last span cut, then left out, until it fits."""
+    """The line with its last span cut to what fits, or left out where not even its beginning does."""
     while line and _line_width(line) > available_px:
-        last = line[-1]
-        if len(last.text) > 6:
-            text = last.text.rstrip(".")[:-1].rstrip(" ,;:(") + "..."
-            text = text if len(text) < len(last.text) else last.text[:4]
-            line = [*line[:-1], _Span(text, last.size_px, last.color, last.weight, last.gap)]
-        else:
-            line = line[:-1]
+        *line, last = line
+        for length in range(len(last.text) - 1, _SHORTEST_CUT, -1):
+            text = last.text[:length].rstrip(" .,;:(") + "..."
+            cut = [*line, replace(last, text=text)]
+            if _line_width(cut) <= available_px:
+                return cut
     return line or [_Span("", 9, GREY)]
 
 

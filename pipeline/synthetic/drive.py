@@ -15,7 +15,15 @@ from pipeline.synthetic.canvas import EMPTY_M, Canvas, View
 from pipeline.synthetic.finish import develop
 from pipeline.synthetic.ground import draw_ground_and_sky
 from pipeline.synthetic.light import draw_light
-from pipeline.synthetic.objects import CAR, PERSON, RIDER, draw_objects, measure_instances, nearest_contacts
+from pipeline.synthetic.objects import (
+    CAR,
+    PERSON,
+    RIDER,
+    draw_objects,
+    measure_instances,
+    nearest_contacts,
+    open_sky,
+)  # fmt: skip
 from pipeline.synthetic.street import build_street
 from pipeline.synthetic.textures import sensor_noise, textures
 from pipeline.synthetic.traffic import Motion, build_traffic
@@ -200,7 +208,7 @@ class SyntheticDrive:
             canvas.image.reshape(flat), self._noise, self.seed * 100_003 + index, self._softness, image.reshape(flat)
         )
         road_users = self._truth(canvas, view, camera, who, users, velocities)
-        canvas.depth_m[canvas.depth_m >= EMPTY_M] = np.inf
+        open_sky(canvas.depth_m)
         return SyntheticFrame(
             index, time_s, image, canvas.class_ids, canvas.instance_ids, canvas.depth_m, road_users, camera
         )

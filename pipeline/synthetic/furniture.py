@@ -36,7 +36,8 @@ def draw_foliage(
     xc, yc, z = to_camera(view, center[0], center[1], center[2])
     if z < NEAR_M + 0.5:
         return
-    height, width = canvas.depth_m.shape
+    picture_bgr, class_ids, instance_ids, depth_m = canvas.image, canvas.class_ids, canvas.instance_ids, canvas.depth_m
+    height, width = depth_m.shape
     across, up = width_m * view.fx / z, height_m * view.fy / z
     left, top = view.fx * xc / z + view.cx - 0.5 * across, view.fy * yc / z + view.cy - 0.5 * up
     first_x, last_x = max(int(left), 0), min(int(left + across) + 1, width)
@@ -56,10 +57,10 @@ def draw_foliage(
         v = (y + 0.5 - top) * scale_y - 0.5
         if v < 0.0 or v >= 127.0:
             continue
-        image, texel_row = canvas.image[y], picture[int(v + 0.5)]
+        image, texel_row = picture_bgr[y], picture[int(v + 0.5)]
         for x in range(first_x, last_x):
             u = (x + 0.5 - left) * scale_x - 0.5
-            if u < 0.0 or u >= 127.0 or z >= canvas.depth_m[y, x]:
+            if u < 0.0 or u >= 127.0 or z >= depth_m[y, x]:
                 continue
             if smooth:
                 # The copy is blurred at least as wide as a pixel, so its nearest texel will do.
@@ -75,9 +76,9 @@ def draw_foliage(
             image[x, 1] = np.uint8(rest * image[x, 1] + cover * min(g * shade + haze_g, 255.0))
             image[x, 2] = np.uint8(rest * image[x, 2] + cover * min(r * shade + haze_r, 255.0))
             if alpha >= 127.5:
-                canvas.class_ids[y, x] = VEGETATION_ID
-                canvas.instance_ids[y, x] = 0
-                canvas.depth_m[y, x] = z
+                class_ids[y, x] = VEGETATION_ID
+                instance_ids[y, x] = 0
+                depth_m[y, x] = z
 
 
 @kernel(fastmath=True)
@@ -168,7 +169,8 @@ def draw_railing(canvas: Canvas, view: View, light: Light, row: FloatArray, lit:
         return
     rise_y, rise_z = view.rotation[1, 2] * row[7], view.rotation[2, 2] * row[7]
     u0, u1 = view.fx * x0 / z0 + view.cx, view.fx * x1 / z1 + view.cx
-    height, width = canvas.depth_m.shape
+    image, class_ids, instance_ids, depth_m = canvas.image, canvas.class_ids, canvas.instance_ids, canvas.depth_m
+    height, width = depth_m.shape
     length = math.hypot(row[5] - row[1], row[6] - row[2])
     first, last = max(int(min(u0, u1) + 0.5), 0), min(int(max(u0, u1) + 0.5), width)
     for x in range(first, last):
@@ -184,11 +186,11 @@ def draw_railing(canvas: Canvas, view: View, light: Light, row: FloatArray, lit:
         if footprint > _BAR_SPACING_M:
             cover = _BAR_M / _BAR_SPACING_M
         for y in range(max(int(top + 0.5), 0), min(int(bottom + 0.5), height)):
-            if z >= canvas.depth_m[y, x]:
+            if z >= depth_m[y, x]:
                 continue
             up = (bottom - y - 0.5) / (bottom - top)
             share = 1.0 if up > 0.93 or 0.08 < up < 0.14 else cover
-            blend(canvas, light, y, x, row[8], row[9], row[10], lit, z, share)
-            canvas.class_ids[y, x] = FENCE_ID
-            canvas.instance_ids[y, x] = 0
-            canvas.depth_m[y, x] = z
+            blend(image, light, y, x, row[8], row[9], row[10], lit, z, share)
+            class_ids[y, x] = FENCE_ID
+            instance_ids[y, x] = 0
+            depth_m[y, x] = z

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
-from pipeline.synthetic.canvas import Canvas, Light, Textures, View
+from pipeline.synthetic.canvas import EMPTY_M, Canvas, Light, Textures, View
 from pipeline.synthetic.furniture import draw_bush, draw_lamp, draw_railing, draw_sign, draw_tree
 from pipeline.synthetic.people import draw_person, draw_rider, person_contacts, rider_contacts
 from pipeline.synthetic.raster import to_camera
@@ -17,7 +17,7 @@ from pipeline.synthetic.vehicles import car_contacts, draw_car
 
 __all__ = [
     "BUSH", "CAR", "LAMP", "OBJECT_COLUMNS", "PERSON", "RAILING", "RIDER", "SIGN", "TREE", "draw_objects",
-    "measure_instances", "nearest_contacts",
+    "measure_instances", "nearest_contacts", "open_sky",
 ]  # fmt: skip
 
 FloatArray = NDArray[np.float64]
@@ -42,17 +42,18 @@ def shadow(
         zc = max(zc, 0.3)
         low_x, high_x = min(low_x, view.fx * xc / zc), max(high_x, view.fx * xc / zc)
         low_y, high_y = min(low_y, view.fy * yc / zc), max(high_y, view.fy * yc / zc)
-    height, width = canvas.depth_m.shape
+    image, class_ids, depth_m = canvas.image, canvas.class_ids, canvas.depth_m
+    height, width = depth_m.shape
     first_x, last_x = int(max(low_x + view.cx, 0.0)), int(min(high_x + view.cx + 1.0, float(width)))
     first_y, last_y = int(max(low_y + view.cy, 0.0)), int(min(high_y + view.cy + 1.0, float(height)))
     r = view.rotation
     for row in range(first_y, last_y):
         v = (row + 0.5 - view.cy) / view.fy
         for column in range(first_x, last_x):
-            if canvas.class_ids[row, column] > 1:
+            if class_ids[row, column] > 1:
                 continue
             u = (column + 0.5 - view.cx) / view.fx
-            depth = canvas.depth_m[row, column]
+            depth = depth_m[row, column]
             px = view.x + depth * (r[0, 0] * u + r[1, 0] * v + r[2, 0]) - x
             py = view.y + depth * (r[0, 1] * u + r[1, 1] * v + r[2, 1]) - y
             a, b = abs(c * px + s * py), abs(c * py - s * px)
@@ -60,7 +61,7 @@ def shadow(
             if cover > 0.0:
                 keep = 1.0 - strength * cover
                 for k in range(3):
-                    canvas.image[row, column, k] = np.uint8(canvas.image[row, column, k] * keep)
+                    image[row, column, k] = np.uint8(image[row, column, k] * keep)
 
 
 @kernel(fastmath=True)
@@ -215,8 +216,14 @@ def measure_instances(instance_ids: NDArray[np.uint16], slots: NDArray[np.int32]
     for i in range(len(table)):
         table[i, 0], table[i, 1], table[i, 2], table[i, 3], table[i, 4] = width, height, 0, 0, 0
     for y in range(height):
+        row, anybody = instance_ids[y], np.uint16(0)
+        # Whether a row shows anybody is found out for many pixels at once.
         for x in range(width):
-            identity = instance_ids[y, x]
+            anybody |= row[x]
+        if anybody == 0:
+            continue
+        for x in range(width):
+            identity = row[x]
             if identity == 0:
                 continue
             i = slots[identity]
@@ -225,3 +232,11 @@ def measure_instances(instance_ids: NDArray[np.uint16], slots: NDArray[np.int32]
             table[i, 2] = max(table[i, 2], x + 1)
             table[i, 3] = max(table[i, 3], y + 1)
             table[i, 4] += 1
+
+
+@kernel()
+def open_sky(depth_m: NDArray[np.float32]) -> None:
+    """Make the depth of every pixel where nothing stands infinite."""
+    flat, empty, far = depth_m.reshape(-1), np.float32(EMPTY_M), np.float32(np.inf)
+    for i in range(len(flat)):
+        flat[i] = far if flat[i] >= empty else flat[i]

@@ -36,11 +36,12 @@ def to_camera(view: View, x: float, y: float, z: float) -> tuple[float, float, f
 
 
 @kernel(fastmath=True, inline=True)
-def put(canvas: Canvas, light: Light, y: int, x: int, b: float, g: float, r: float, lit: float, z: float) -> None:
+def put(
+    image: NDArray[np.uint8], light: Light, y: int, x: int, b: float, g: float, r: float, lit: float, z: float
+) -> None:
     """Write one pixel: albedo (0 to 255) times light, faded by distance."""
     fade = min(z * light.haze_per_m, 0.85)
     keep = (1.0 - fade) * lit
-    image = canvas.image
     image[y, x, 0] = np.uint8(min(b * light.gain[0] * keep + light.haze[0] * fade, 255.0))
     image[y, x, 1] = np.uint8(min(g * light.gain[1] * keep + light.haze[1] * fade, 255.0))
     image[y, x, 2] = np.uint8(min(r * light.gain[2] * keep + light.haze[2] * fade, 255.0))
@@ -48,12 +49,12 @@ def put(canvas: Canvas, light: Light, y: int, x: int, b: float, g: float, r: flo
 
 @kernel(fastmath=True, inline=True)
 def blend(
-    canvas: Canvas, light: Light, y: int, x: int, b: float, g: float, r: float, lit: float, z: float, cover: float
-) -> None:
+    image: NDArray[np.uint8], light: Light, y: int, x: int, b: float, g: float, r: float, lit: float, z: float,
+    cover: float,
+) -> None:  # fmt: skip
     """Like `put`, but covering only a share of what is there."""
     fade = min(z * light.haze_per_m, 0.85)
     keep = (1.0 - fade) * lit
-    image = canvas.image
     rest = 1.0 - cover
     image[y, x, 0] = np.uint8(
         rest * image[y, x, 0] + cover * min(b * light.gain[0] * keep + light.haze[0] * fade, 255.0)
@@ -166,7 +167,8 @@ def draw_flat(
     left = clip_and_project(view, corners, count, cut, pixels)
     if left == 0:
         return
-    height, width = canvas.depth_m.shape
+    image, class_ids, instance_ids, depth_m = canvas.image, canvas.class_ids, canvas.instance_ids, canvas.depth_m
+    height, width = depth_m.shape
     first, last = row_range(pixels, left, height)
     step = nx / view.fx / d
     low, high = top_and_bottom(pixels, left)
@@ -176,13 +178,15 @@ def draw_flat(
         lit = ink.lit + slope * max(y + 0.5 - low, 0.0)
         inverse = (nx * (start + 0.5 - view.cx) / view.fx + ny * (y + 0.5 - view.cy) / view.fy + nz) / d
         for x in range(start, stop):
-            z = 1.0 / inverse
+            here = inverse
             inverse += step
-            if z > 0.0 and z - bias_m < canvas.depth_m[y, x]:
-                put(canvas, light, y, x, ink.color[0], ink.color[1], ink.color[2], lit, z)
-                canvas.class_ids[y, x] = ink.class_id
-                canvas.instance_ids[y, x] = ink.instance_id
-                canvas.depth_m[y, x] = min(z, canvas.depth_m[y, x])
+            # Nearer, without a division: z - bias < depth where 1 < (depth + bias) / z.
+            if here * (depth_m[y, x] + bias_m) > 1.0:
+                z = 1.0 / here
+                put(image, light, y, x, ink.color[0], ink.color[1], ink.color[2], lit, z)
+                class_ids[y, x] = ink.class_id
+                instance_ids[y, x] = ink.instance_id
+                depth_m[y, x] = min(z, depth_m[y, x])
 
 
 @kernel(fastmath=True)
@@ -215,7 +219,8 @@ def draw_rod(
     ax, ay = view.fx * x0 / z0 + view.cx, view.fy * y0 / z0 + view.cy
     dx, dy = view.fx * x1 / z1 + view.cx - ax, view.fy * y1 / z1 + view.cy - ay
     ra, rb = head_radius_m * view.fx / z0, tail_radius_m * view.fx / z1
-    height, width = canvas.depth_m.shape
+    image, class_ids, instance_ids, depth_m = canvas.image, canvas.class_ids, canvas.instance_ids, canvas.depth_m
+    height, width = depth_m.shape
     reach = max(ra, rb, 0.5) + 0.5
     left, right = max(int(ax + min(dx, 0.0) - reach), 0), min(int(ax + max(dx, 0.0) + reach) + 1, width)
     top, bottom = max(int(ay + min(dy, 0.0) - reach), 0), min(int(ay + max(dy, 0.0) + reach) + 1, height)
@@ -236,14 +241,14 @@ def draw_rod(
                 continue
             distance = math.sqrt(away)
             z = z0 + h * (z1 - z0)
-            same = ink.instance_id > 0 and canvas.instance_ids[y, x] == ink.instance_id
-            if z - allowance >= canvas.depth_m[y, x] and not same:
+            same = ink.instance_id > 0 and instance_ids[y, x] == ink.instance_id
+            if z - allowance >= depth_m[y, x] and not same:
                 continue
             across = (dx * oy - dy * ox) * inverse_length / thick
             shade = ink.lit * (1.0 - 0.32 * min(across * across, 1.0) + 0.28 * across * side)
             cover = min(thick - distance + 0.5, 1.0) * min(radius / thick + 0.15, 1.0)
-            blend(canvas, light, y, x, ink.color[0], ink.color[1], ink.color[2], shade, z, cover)
+            blend(image, light, y, x, ink.color[0], ink.color[1], ink.color[2], shade, z, cover)
             if distance <= thick:
-                canvas.class_ids[y, x] = ink.class_id
-                canvas.instance_ids[y, x] = ink.instance_id
-                canvas.depth_m[y, x] = min(z, canvas.depth_m[y, x]) if same else z
+                class_ids[y, x] = ink.class_id
+                instance_ids[y, x] = ink.instance_id
+                depth_m[y, x] = min(z, depth_m[y, x]) if same else z

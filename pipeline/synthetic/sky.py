@@ -64,7 +64,7 @@ def paint_sky(
     """Shade the pixels of one row that look above the horizon.
 
     Args:
-        image: (W, 3) the row of the picture.
+        image: (3 W,) the row of the picture, interleaved BGR.
         class_ids: (W,) the row of the truth.
         depth_m: (W,) the row of depths.
         view: The camera.
@@ -76,31 +76,42 @@ def paint_sky(
         wanted: The kind to be shaded.
     """
     row = ray_row(view, y)
-    x, y_left, up = row[0], row[1], row[2]
-    b0, g0, r0, low, bearing_low = knot(light, cloud, x, y_left, up)
-    width = len(kind)
+    skyline, skyline_kind, width = tables.skyline, tables.skyline_kind, len(kind)
+    known = False
+    b1, g1, r1, high, bearing_high = 0.0, 0.0, 0.0, 0.0, 0.0
     for start in range(0, width, _KNOT_PX):
-        x, y_left, up = x + row[3], y_left + row[4], up + row[5]
-        b1, g1, r1, high, bearing_high = knot(light, cloud, x, y_left, up)
-        for column in range(start, min(start + _KNOT_PX, width)):
+        stop, found, place = min(start + _KNOT_PX, width), 0, start / _KNOT_PX
+        for column in range(start, stop):
+            found += kind[column] == wanted
+        if found == 0:
+            known = False
+            continue
+        if known:
+            b0, g0, r0, low, bearing_low = b1, g1, r1, high, bearing_high
+        else:
+            b0, g0, r0, low, bearing_low = knot(light, cloud, row, place)
+        b1, g1, r1, high, bearing_high = knot(light, cloud, row, place + 1.0)
+        known = True
+        plain = min(low, high) >= HIGHEST_SKYLINE
+        for column in range(start, stop):
             if kind[column] != wanted:
                 continue
             part = (column - start + 0.5) / _KNOT_PX
-            elevation = low + part * (high - low)
-            if elevation < HIGHEST_SKYLINE:
+            if not plain:
+                elevation = low + part * (high - low)
                 bearing = np.int64(min(max(bearing_low + part * (bearing_high - bearing_low), 0.0), 1023.0))
-                if elevation < tables.skyline[bearing]:
-                    tree = tables.skyline_kind[bearing] == 8
-                    b, g, r = skyline_color(light, tree, elevation / tables.skyline[bearing])
-                    image[column, 0], image[column, 1], image[column, 2] = np.uint8(b), np.uint8(g), np.uint8(r)
+                if elevation < skyline[bearing]:
+                    tree = skyline_kind[bearing] == 8
+                    b, g, r = skyline_color(light, tree, elevation / skyline[bearing])
+                    image[3 * column], image[3 * column + 1] = np.uint8(b), np.uint8(g)
+                    image[3 * column + 2] = np.uint8(r)
                     class_ids[column] = 8 if tree else 2
                     depth_m[column] = SKYLINE_M
                     continue
-            image[column, 0] = np.uint8(b0 + part * (b1 - b0))
-            image[column, 1] = np.uint8(g0 + part * (g1 - g0))
-            image[column, 2] = np.uint8(r0 + part * (r1 - r0))
+            image[3 * column] = np.uint8(b0 + part * (b1 - b0))
+            image[3 * column + 1] = np.uint8(g0 + part * (g1 - g0))
+            image[3 * column + 2] = np.uint8(r0 + part * (r1 - r0))
             class_ids[column] = 10
-        b0, g0, r0, low, bearing_low = b1, g1, r1, high, bearing_high
 
 
 @kernel(fastmath=True)
@@ -119,9 +130,10 @@ def ray_row(view: View, y: int) -> tuple[float, float, float, float, float, floa
 
 @kernel(fastmath=True)
 def knot(
-    light: Light, cloud: NDArray[np.uint8], x: float, y: float, z: float
+    light: Light, cloud: NDArray[np.uint8], row: tuple[float, float, float, float, float, float], place: float
 ) -> tuple[float, float, float, float, float]:
-    """Blue, green, red of the sky along a ray, the tangent of its elevation, its place in the skyline."""
+    """Blue, green, red of the sky at a knot of a `ray_row`, the tangent of its elevation, its place in the skyline."""
+    x, y, z = row[0] + place * row[3], row[1] + place * row[4], row[2] + place * row[5]
     scale = 1.0 / math.sqrt(x * x + y * y)
     b, g, r = sky_color(light, cloud, x * scale, y * scale, z * scale)
     return b, g, r, z * scale, 200.0 * y / max(x, 0.05) + 512.0

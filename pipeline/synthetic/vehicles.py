@@ -58,6 +58,11 @@ _PROFILES = np.array(
 )
 
 
+_ANGLES_RAD = 2.0 * np.pi * (np.arange(14) + 0.5) / 14
+_CIRCLE = np.stack([np.sin(_ANGLES_RAD), np.cos(_ANGLES_RAD)], axis=1)
+"""Sine and cosine of the corners of a wheel."""
+
+
 @kernel(fastmath=True)
 def place(view: View, row: FloatArray, along: float, left: float, up: float, corners: FloatArray, i: int) -> None:
     """Write a point of the car (metres forward, left, up of its middle on the ground) in the camera frame."""
@@ -94,7 +99,7 @@ def draw_wheel(
     canvas: Canvas, view: View, light: Light, row: FloatArray, along: float, side: float, lit: float
 ) -> None:
     """Tread, arch, tyre and rim of the wheel at a place along the car, on its left (+1) or right (-1) side."""
-    corners, instance, half = np.empty((16, 3)), int(row[15]), 0.5 * row[6]
+    corners, frame, instance, half = np.empty((16, 3)), np.empty((4, 3)), int(row[15]), 0.5 * row[6]
     rubber = Ink((26.0, 26.0, 27.0), lit, CAR_ID, instance)
     for forward in (1.0, -1.0):
         x = along + forward * WHEEL_RADIUS_M * 0.8
@@ -105,14 +110,21 @@ def draw_wheel(
         place(view, row, x, far, 0.4, corners, 2)
         place(view, row, x, near, 0.4, corners, 3)
         draw_flat(canvas, view, light, corners, 4, rubber, lit * 0.8, 0.0)
+    place(view, row, along, side * half, 0.0, frame, 0)
+    place(view, row, along + 1.0, side * half, 0.0, frame, 1)
+    place(view, row, along, side * half, 1.0, frame, 2)
+    place(view, row, along, side * (half + 1.0), 0.0, frame, 3)
+    foot, forwards, upwards, outwards = frame[0], frame[1] - frame[0], frame[2] - frame[0], frame[3] - frame[0]
+    if np.sum(outwards * foot) >= 0.0:
+        return
     for ring in range(4):
         radius = WHEEL_RADIUS_M * (1.16, 1.0, 0.66, 0.2)[ring]
         tone = (15.0, 27.0, 142.0, 80.0)[ring]
         lift = WHEEL_RADIUS_M + (0.02 if ring == 0 else 0.0)
         for i in range(14):
-            angle = 2.0 * math.pi * (i + 0.5) / 14
-            up = max(lift - radius * math.cos(angle), 0.0)
-            place(view, row, along - side * radius * math.sin(angle), side * half, up, corners, i)
+            ahead, up = -side * radius * _CIRCLE[i, 0], max(lift - radius * _CIRCLE[i, 1], 0.0)
+            for k in range(3):
+                corners[i, k] = foot[k] + ahead * forwards[k] + up * upwards[k]
         draw_flat(
             canvas,
             view,

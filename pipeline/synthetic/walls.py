@@ -31,21 +31,27 @@ of a window, 23 height of the ground floor, 24..26 colour of shop front or door,
 brick courses."""
 
 
-_FOOTPRINT_PX = 6
+_FOOTPRINT_PX = 8
 """So many pixels of a row share one footprint on the wall."""
+
+_LIT_PX = 4
+"""So many share one light."""
 
 
 class Style(NamedTuple):
-    """How a wall looks; see `WALL_COLUMNS`."""
+    """How a wall looks; see `WALL_COLUMNS`. Reciprocals, named per_, spare a division at every pixel."""
 
     kind: int
     wall: Color
     trim: Color
     bay: float
+    per_bay: float
     window_width: float
     storey: float
+    per_storey: float
     window_height: float
     ground: float
+    per_ground: float
     shop: Color
     seed: int
     courses: float
@@ -102,9 +108,9 @@ def facade(
         hv: Half of the footprint up it.
         iv: 1 / (2 hv).
     """
-    cell_u, below = math.floor(u / style.bay), v < style.ground
-    storey = style.ground if below else style.storey
-    cell_v = -1.0 if below else math.floor((v - style.ground) / style.storey)
+    cell_u, below = np.floor(u * style.per_bay), v < style.ground
+    storey, per_storey = (style.ground, style.per_ground) if below else (style.storey, style.per_storey)
+    cell_v = -1.0 if below else np.floor((v - style.ground) * style.per_storey)
     across = abs(u - (cell_u + 0.5) * style.bay)
     height = v if below else v - style.ground - cell_v * style.storey
     if not below and height < 0.16 + hv:
@@ -119,15 +125,22 @@ def facade(
     away = abs(height - middle)
     if away > 0.5 * tall + 0.2 + hv:
         return color
-    sill = covered(height, hv, iv, middle - 0.5 * tall - 0.14, 0.1) * covered(across, hu, iu, 0.0, width + 0.4)
-    frame = covered(across, hu, iu, 0.0, width + 0.16) * covered(away, hv, iv, 0.0, tall + 0.16)
-    color = mix(color, style.trim, min(frame + 0.8 * sill, 1.0))
-    glass = covered(across, hu, iu, 0.0, width) * covered(away, hv, iv, 0.0, tall)
+    glass = 1.0
+    if across > 0.5 * width - hu or away > 0.5 * tall - hv:
+        sill = covered(height, hv, iv, middle - 0.5 * tall - 0.14, 0.1) * covered(across, hu, iu, 0.0, width + 0.4)
+        frame = covered(across, hu, iu, 0.0, width + 0.16) * covered(away, hv, iv, 0.0, tall + 0.16)
+        color = mix(color, style.trim, min(frame + 0.8 * sill, 1.0))
+        glass = covered(across, hu, iu, 0.0, width) * covered(away, hv, iv, 0.0, tall)
+        if glass <= 0.0:
+            return color
+    else:
+        color = style.trim
     if door:
         return mix(color, style.shop, glass)
-    bars = 0.8 * covered(across, hu, iu, 0.0, 0.07) + 0.6 * covered(away, hv, iv, 0.0, 0.06)
-    inside = pane(light, int(cell_u), int(cell_v), style.seed, height / storey)
-    return mix(color, inside, glass * max(1.0 - bars, 0.0))
+    if across < 0.035 + hu or away < 0.03 + hv:
+        bars = 0.8 * covered(across, hu, iu, 0.0, 0.07) + 0.6 * covered(away, hv, iv, 0.0, 0.06)
+        glass *= max(1.0 - bars, 0.0)
+    return mix(color, pane(light, int(cell_u), int(cell_v), style.seed, height * per_storey), glass)
 
 
 @kernel(fastmath=True, inline=True)
@@ -136,7 +149,7 @@ def shop_front(
 ) -> Color:
     """Albedo of the ground floor of a shop: plinth, display windows, sign board with letters. As in `facade`."""
     bay = style.bay * 1.6
-    cell = math.floor(u / bay)
+    cell = np.floor(u * style.per_bay * 0.625)
     across = abs(u - (cell + 0.5) * bay)
     top = style.ground - 0.45
     if v > top - 0.35 - hv:
@@ -149,7 +162,7 @@ def shop_front(
     glass = covered(across, hu, iu, 0.0, bay - 0.3) * covered(v, hv, iv, 0.5 * style.ground - 0.22, style.ground - 1.35)
     if glass <= 0.0:
         return color
-    b, g, r = pane(light, int(cell), 3, style.seed, v / style.ground)
+    b, g, r = pane(light, int(cell), 3, style.seed, v * style.per_ground)
     goods = hash01(int(u * 2.5), int(v * 2.0), style.seed) * max(0.0, 1.0 - 8.0 * hu) * 50.0
     lamps = light.lamps
     return mix(color, (b + goods + 60.0 * lamps, g + 0.9 * goods + 110.0 * lamps, r + goods + 120.0 * lamps), glass)
@@ -185,7 +198,11 @@ def surface(
 def style_of(row: FloatArray) -> Style:
     """The part of a row that says how a wall looks."""
     wall, trim, shop = (row[13], row[14], row[15]), (row[16], row[17], row[18]), (row[24], row[25], row[26])
-    return Style(int(row[12]), wall, trim, row[19], row[20], row[21], row[22], row[23], shop, int(row[27]), row[29])
+    bay, storey, ground = row[19], row[21], row[23]
+    return Style(
+        int(row[12]), wall, trim, bay, 1.0 / bay, row[20], storey, 1.0 / storey, row[22], ground, 1.0 / ground, shop,
+        int(row[27]), row[29],
+    )  # fmt: skip
 
 
 @kernel(fastmath=True, inline=True)
@@ -281,28 +298,34 @@ def shade_wall(
     wall_t = (road.half_width + road.pavement) * (-1.0 if looks_left else 1.0)
     dx, base = (row[3] - row[0]) / max(math.hypot(row[3] - row[0], row[4] - row[1]), 0.1), row[2]
     step, step_u, step_v = n[0] / view.fx, plane[1, 0] / view.fx, plane[2, 0] / view.fx
+    sunny, half_px = facing > 0.0 and style.kind != ROOF, 0.5 / view.fy
+    if facing > 0.0:
+        sky_lit += 0.0 if sunny else facing
+    gain_b, gain_g, gain_r = light.gain
+    image, class_ids, depth_m = canvas.image, canvas.class_ids, canvas.depth_m
     for i in range(len(starts)):
         y, start, stop = first + i, starts[i], stops[i]
-        image, class_ids, depth_m = canvas.image, canvas.class_ids, canvas.depth_m
         rx, ry = (start + 0.5 - view.cx) / view.fx, (y + 0.5 - view.cy) / view.fy
         inverse = n[0] * rx + n[1] * ry + n[2]
         along = plane[1, 0] * rx + plane[1, 1] * ry + plane[1, 2]
         upward = plane[2, 0] * rx + plane[2, 1] * ry + plane[2, 2]
-        renew, level, keep, hu, iu, hv, iv, lit = -1, 0, 1.0, 1.0, 0.5, 1.0, 0.5, sky_lit
+        renew, relight, level, keep, hu, iu, hv, iv, lit = -1, -1, 0, 1.0, 1.0, 0.5, 1.0, 0.5, sky_lit
         haze_b, haze_g, haze_r = 0.0, 0.0, 0.0
         for x in range(start, stop):
-            z, ray_u, ray_v = 1.0 / inverse, along, upward
+            here, ray_u, ray_v = inverse, along, upward
             inverse, along, upward = inverse + step, along + step_u, upward + step_v
-            if z <= 0.0 or z >= depth_m[y, x]:
+            # Nearer, without a division: z < depth where 1 < depth / z. A plane behind the camera has a negative 1 / z.
+            if here * depth_m[y, x] <= 1.0:
                 continue
+            z = 1.0 / here
             u, v = z * ray_u - origin[0], z * ray_v - origin[1]
-            if facing > 0.0 and (x >= renew or x & 1 == 0):
-                free = shaded(light, road, roof, row[0] + dx * u, wall_t, base + v, 1.6) if style.kind != ROOF else 1.0
-                lit = sky_lit + facing * free
+            if sunny and x >= relight:
+                relight = x + _LIT_PX
+                lit = sky_lit + facing * shaded(light, road, roof, row[0] + dx * u, wall_t, base + v, 1.6)
             if x >= renew:
                 renew = x + _FOOTPRINT_PX
                 hu = max(abs(0.5 * z * (step_u - step * z * ray_u)), 5e-4)
-                hv = max(0.5 * z / view.fy, abs(0.5 * z * (step_v - step * z * ray_v)))
+                hv = max(half_px * z, abs(0.5 * z * (step_v - step * z * ray_v)))
                 iu, iv = 0.5 / hu, 0.5 / hv
                 level = grain_level(56.0 * max(hv, min(hu, 4.0 * hv)))
                 fade = min(z * light.haze_per_m, 0.85)
@@ -311,9 +334,9 @@ def shade_wall(
             noise = grain[level, np.int64(v * 28.0 + 512.0) & 255, np.int64(u * 28.0 + shift) & 255] - 128.0
             b, g, r = surface(light, style, noise, u, v, hu, iu, hv, iv)
             bright = lit * keep
-            image[y, x, 0] = np.uint8(min(b * light.gain[0] * bright + haze_b, 255.0))
-            image[y, x, 1] = np.uint8(min(g * light.gain[1] * bright + haze_g, 255.0))
-            image[y, x, 2] = np.uint8(min(r * light.gain[2] * bright + haze_r, 255.0))
+            image[y, x, 0] = np.uint8(np.int32(min(b * gain_b * bright + haze_b, 255.0)))
+            image[y, x, 1] = np.uint8(np.int32(min(g * gain_g * bright + haze_g, 255.0)))
+            image[y, x, 2] = np.uint8(np.int32(min(r * gain_r * bright + haze_r, 255.0)))
             class_ids[y, x] = class_id
             depth_m[y, x] = z
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.overlay import Hud, OverlayPainter
+from pipeline.overlay import Hud, OverlayPainter, panel
 from pipeline.overlay.kernels import blend_color, smooth_boundary, smooth_contour, tint_scene, trace
 from pipeline.overlay.panel import count_road_users
 from pipeline.overlay.road_users import draw_road_users, rounded_rectangle
@@ -223,3 +223,13 @@ class TestKernels:
         assert mask.shape == (20, 60)
         assert mask[10, 30] == mask[0, 30] == mask[10, 0] == 255
         assert max(mask[0, 0], mask[0, -1], mask[-1, 0], mask[-1, -1]) < 40
+
+
+@pytest.mark.parametrize("available_px", [60, 120, 200, 400])
+def test_a_line_too_long_is_cut_to_what_fits_and_says_so(available_px: int):
+    said = "OpenVINO 2026.4.1, CPU (Intel Xeon Processor), bf16, 2 threads"
+    (span,) = panel._shortened([panel._Span(said, 12, (255, 255, 255))], available_px)
+    assert panel._line_width([span]) <= available_px
+    assert span.text == said or span.text.endswith("...")
+    longer = said[: len(span.text)]
+    assert span.text == said or panel._line_width([panel._Span(longer + "...", 12, (0, 0, 0))]) > available_px
