@@ -28,6 +28,8 @@ _BT709_CODE, _JPEG_RANGE_CODE, _UNSPECIFIED_MATRIX = 1, 2, 2
 # Untagged pictures: standard definition is BT.601, anything larger BT.709, as players guess it (mpv, ffplay).
 _LARGEST_SD_HW = (576, 1024)
 _SHORTEST_GAP_S = 0.2
+_ONE_THREAD_PX = 1280 * 720
+"""Decoding one such picture takes some 3 ms of a core, a third of what the network takes."""
 
 
 class VideoSource:
@@ -56,12 +58,23 @@ class VideoSource:
             self._container.close()
             raise SourceError(f"{path}: holds no video stream")
         self._stream = self._container.streams.video[0]
-        self._stream.thread_type = "AUTO"
+        self._share_cores()
         self._start_tick = self._stream.start_time or 0
         self._seeks = start_s > 0
         if self._seeks:
             self._seek(start_s)
         self.info = self._describe()
+
+    def _share_cores(self) -> None:
+        """Decode small pictures in one thread: more would only interrupt the engine's, which all wait for each other.
+
+        Large ones take longer to decode than the network takes to see them, and get all cores.
+        """
+        context = self._stream.codec_context
+        if 0 < context.height * context.width <= _ONE_THREAD_PX:
+            context.thread_count = 1
+        else:
+            context.thread_type = "AUTO"
 
     def _describe(self) -> SourceInfo:
         context = self._stream.codec_context
