@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -17,6 +19,9 @@ from pipeline.sinks.base import Sink
 from pipeline.sources.base import SourceInfo
 
 __all__ = ["Console", "progress_line", "timings_table"]
+
+_PATIENCE_S = 3.0
+"""After so long without a scene, say what takes the time."""
 
 
 class Console:
@@ -54,10 +59,15 @@ def progress_line(console: Console, expected: int | None) -> Iterator[Callable[[
     )
     with Progress(*columns, console=console.out, transient=False) as bar:
         task: TaskID = bar.add_task("replay", total=expected, fps=0.0, latency_ms=0.0)
+        patience_until_s = time.monotonic() + _PATIENCE_S
 
         def move(progress: RunProgress) -> None:
-            latency_ms = progress.latency_ms if progress.scenes else 0.0
-            bar.update(task, completed=progress.scenes, fps=progress.fps, latency_ms=latency_ms)
+            nonlocal patience_until_s
+            if progress.scenes:
+                bar.update(task, completed=progress.scenes, fps=progress.fps, latency_ms=progress.latency_ms)
+            elif time.monotonic() > patience_until_s:
+                patience_until_s = math.inf
+                console.note("getting ready: the first run on a machine compiles for about a minute")
 
         yield move
 
