@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load_config
+from pipeline.config import ReplayConfig, load_config
 from pipeline.errors import ConfigError
 
 
@@ -44,3 +44,13 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path, text: str, mes
 def test_a_missing_file_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path / "nothing.toml", {})
+
+
+def test_the_readme_shows_every_key_with_its_default(tmp_path: Path):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    block = readme.partition("```toml\n")[2].partition("```")[0].replace("# end", "end")
+    file = tmp_path / "readme.toml"
+    file.write_text(block)
+    config = load_config(file, {})
+    assert all(f"{key} =" in block for key in ReplayConfig.__struct_fields__)
+    assert config == ReplayConfig(end=12.5)
