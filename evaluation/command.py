@@ -18,6 +18,7 @@ from engines.base import Engine
 from engines.factory import choose_input_size, open_engine
 from evaluation.accuracy import ConfusionMatrix
 from evaluation.labelled import FORMATS, LabelledSet, open_labelled
+from pipeline.config import parse_size
 from pipeline.errors import SinkError
 from pipeline.perception import Perception
 from pipeline.timings import StageTimings
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|PATH.onnx", default="clearway-lite", help="shipped model or ONNX file")
     parser.add_argument("--engine", choices=["auto", "openvino", "onnxruntime"], default="auto")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
+    parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the data)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
 
 
@@ -43,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """
     labelled = open_labelled(args.data, args.format)
     artifact = load_artifact(find_model(args.model))
-    size_hw = choose_input_size(artifact, labelled.size_hw)
+    size_hw = (args.size[0], args.size[1]) if args.size else choose_input_size(artifact, labelled.size_hw)
     engine = open_engine(artifact, kind=args.engine, size_hw=size_hw, precision=args.precision)
     description = engine.description
     matrix, frames = measure(labelled, engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import msgspec
 
 from pipeline.errors import ConfigError
 
-__all__ = ["ReplayConfig", "load_config"]
+__all__ = ["ReplayConfig", "load_config", "parse_size"]
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -66,6 +67,18 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> ReplayConfig:
     if config.end is not None and config.end <= config.start:
         raise ConfigError(f"{where}: the end ({config.end:g} s) must come after the start ({config.start:g} s)")
     return config
+
+
+def parse_size(text: str) -> list[int]:
+    """``"360x640"`` → [360, 640], as argparse wants it: height first, as in every shape of ours.
+
+    Raises:
+        argparse.ArgumentTypeError: It is no such text.
+    """
+    height, separator, width = text.lower().partition("x")
+    if not (separator and height.isdigit() and width.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, for instance 360x640")
+    return [int(height), int(width)]
 
 
 def _check(settings: Mapping[str, Any], where: str) -> ReplayConfig:

@@ -13,7 +13,7 @@ from typing import Any
 from engines.artifact import ModelArtifact, find_model, load_artifact
 from engines.factory import choose_input_size, open_engine
 from pipeline.capture import Capture
-from pipeline.config import ReplayConfig, load_config
+from pipeline.config import ReplayConfig, load_config, parse_size
 from pipeline.console import Console, progress_line, timings_table
 from pipeline.errors import SinkError
 from pipeline.perception import Perception
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="NAME|PATH.onnx", help="shipped model or ONNX file (default: clearway-lite)")
     parser.add_argument("--engine", choices=["auto", "openvino", "onnxruntime"], help="inference library")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], help="arithmetic of the engine")
-    parser.add_argument("--size", type=_size, metavar="HxW", help="network input (default: fits the recording)")
+    parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the recording)")
     parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each physical core)")
     parser.add_argument("--start", type=float, metavar="S", help="seconds into the recording to start at")
     parser.add_argument("--end", type=float, metavar="S", help="seconds into the recording to end at")
@@ -163,10 +163,3 @@ def _write_figures(file: Path, report: RunReport, artifact: ModelArtifact) -> No
         file.write_text(json.dumps(_figures(report, artifact), indent=2) + "\n")
     except OSError as error:
         raise SinkError(f"{file}: cannot be written ({error.strerror})") from error
-
-
-def _size(text: str) -> list[int]:
-    height, separator, width = text.lower().partition("x")
-    if not (separator and height.isdigit() and width.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not HEIGHTxWIDTH, for instance 360x640")
-    return [int(height), int(width)]

@@ -55,7 +55,7 @@ def test_the_quota_of_a_container(machine, quota, cores):
 
 
 def test_the_smallest_quota_above_the_process_counts(machine):
-    quotas = {"work": "300000 100000", "work/job": "max 100000", "other": "100000 100000"}
+    quotas = {"jobs": "300000 100000", "jobs/job": "max 100000", "other": "100000 100000"}
     assert available_cores(machine(HYPER_THREADED, set(range(8)), quotas, group="/jobs/job")) == 3
 
 
