@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
+import cv2
 import numpy as np
 from av.error import FFmpegError
 from av.video.frame import PictureType
@@ -69,7 +70,8 @@ class VideoSink:
     Every scene becomes exactly one frame of the file. Playback starts at 0, whatever the time of the first scene;
     the distances between frames are the source's own, variable rates included. A timestamp that does not advance
     is moved to one tick (11 µs) after its predecessor. H.264 in 4:2:0 has even sizes only: an odd width or height
-    is padded by repeating the last column or row. Colours are BT.709, limited range, and tagged so.
+    is padded by repeating the last column or row. A picture of another size than the first (folders of stills) is
+    fitted into it, with black bars. Colours are BT.709, limited range, and tagged so.
     """
 
     needs_overlay = True
@@ -96,8 +98,7 @@ class VideoSink:
         """Encode one picture.
 
         Raises:
-            SinkError: The disk is full or failed, or the picture has another size than the first one. The frames
-                before it are in the file.
+            SinkError: The disk is full or failed. The frames before it are in the file.
         """
         if picture is None:
             raise ValueError("VideoSink.write needs the drawn picture")
@@ -106,11 +107,7 @@ class VideoSink:
         if self._encoder is None:
             self._encoder = _Encoder(self._file, self._rate, picture.shape[0], picture.shape[1])
         if picture.shape[:2] != self._encoder.size_hw:
-            (old_height, old_width), (height, width) = self._encoder.size_hw, picture.shape[:2]
-            raise SinkError(
-                f"cannot write {self.name}: the picture changed from {old_width}x{old_height} to {width}x{height} "
-                f"at frame {scene.frame.index}, and a video file holds one size; replay the parts on their own"
-            )
+            picture = _fitted(picture, self._encoder.size_hw)
         encoder = self._encoder
         self._guard(lambda: encoder.encode(picture, scene.frame.source_time_s))
 
@@ -138,6 +135,20 @@ class VideoSink:
         if self._file.failure is not None and not self._failure_reported:
             self._failure_reported = True
             raise explain(f"cannot write {self.name}", self._file.failure) from self._file.failure
+
+
+def _fitted(picture: BgrImage, size_hw: tuple[int, int]) -> BgrImage:
+    """The whole picture, as large as it can be, in the middle of a black one of that size."""
+    height, width = size_hw
+    factor = min(height / picture.shape[0], width / picture.shape[1])
+    fitted_height, fitted_width = max(1, round(picture.shape[0] * factor)), max(1, round(picture.shape[1] * factor))
+    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    top, left = (height - fitted_height) // 2, (width - fitted_width) // 2
+    framed = np.zeros((height, width, 3), np.uint8)
+    framed[top : top + fitted_height, left : left + fitted_width] = cv2.resize(
+        picture, (fitted_width, fitted_height), interpolation=interpolation
+    )
+    return framed
 
 
 class _Encoder:

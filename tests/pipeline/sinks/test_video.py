@@ -146,13 +146,20 @@ def test_a_read_only_picture_will_do(tmp_path: Path) -> None:
     assert read(tmp_path / "overlay.mp4")[0] == [1]
 
 
-def test_a_size_that_changes_midway_ends_the_video_with_one_clear_line(tmp_path: Path) -> None:
-    sink = VideoSink(tmp_path / "overlay.mp4", name="overlay.mp4")
-    write_numbered(sink, [0.0, 0.1])
-    with pytest.raises(SinkError, match=r"overlay\.mp4: the picture changed from 160x96 to 200x100 at frame 2"):
-        sink.write(make_scene(2, size_hw=(100, 200)), numbered_picture(2, (100, 200)))
+@pytest.mark.parametrize("size_hw", [(100, 200), (300, 100), (96, 40)])
+def test_a_picture_of_another_size_is_fitted_into_the_first_ones(tmp_path: Path, size_hw: tuple[int, int]) -> None:
+    path = tmp_path / "stills.mp4"
+    sink = VideoSink(path)
+    sink.write(make_scene(0, size_hw=(96, 160)), np.full((96, 160, 3), 200, np.uint8))
+    sink.write(make_scene(1, time_s=0.1, size_hw=size_hw), np.full((*size_hw, 3), 200, np.uint8))
     sink.close()
-    assert read(tmp_path / "overlay.mp4")[0] == [0, 1]
+    with av.open(str(path)) as video:
+        second = list(video.decode(video=0))[1].to_ndarray(format="gray")
+    factor = min(96 / size_hw[0], 160 / size_hw[1])
+    lit = (second > 100).sum()
+    assert second.shape == (96, 160)
+    assert lit == pytest.approx(size_hw[0] * size_hw[1] * factor**2, rel=0.05)
+    assert second[48, 80] > 180
 
 
 def test_no_frames_leave_no_file(tmp_path: Path) -> None:
