@@ -20,6 +20,8 @@ from engines.classes import SegmentationClass
 __all__ = [
     "Alert",
     "BgrImage",
+    "CameraState",
+    "CameraView",
     "ClassMap",
     "DrivableArea",
     "Frame",
@@ -60,11 +62,14 @@ class Frame:
     """One picture and when it was taken.
 
     Attributes:
-        index: Position in the run, from 0.
-        source_time_s: Time within the recording in seconds, from the source's own timestamps.
-        captured_at_s: `time.monotonic()` when the frame was handed over by the decoder.
+        index: Position in the run, from 0; of a live camera, its place among all frames that the camera gave.
+        source_time_s: Time within the recording in seconds, from the source's own timestamps; of a live camera,
+            seconds since the run began. It never goes back, also not when a camera is connected anew.
+        captured_at_s: `time.monotonic()` when the frame was handed over by the decoder; of a live camera, when it
+            would have been if no frame before it had been held up (`pipeline.cameras.clock`).
         size_hw: (H, W) in pixels.
         name: Stem of the image file it came from, or None.
+        camera: Name of the live camera that took it; "" in a recording.
         planes: The decoder's own 4:2:0 planes where it gave them, else None.
         to_bgr: Makes the BGR picture. Called at most once, and only if somebody wants to look at it.
     """
@@ -75,6 +80,7 @@ class Frame:
     size_hw: tuple[int, int]
     to_bgr: Callable[[], BgrImage] = field(repr=False)
     name: str | None = None
+    camera: str = ""
     planes: YuvPlanes | None = field(default=None, repr=False)
 
     @cached_property
@@ -171,9 +177,40 @@ class Alert:
     message: str
 
 
+CameraState = Literal["connecting", "live", "stale", "reconnecting", "failed"]
+"""What a live camera is doing. Only ``"live"`` means that its newest frame shows the road as it is.
+
+``connecting``    the first connection is being made
+``live``          frames come
+``stale``         connected, but no frame has come for longer than a frame should take
+``reconnecting``  the connection was lost, or never made, and is tried again and again
+``failed``        given up: no further try will be made
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraView:
+    """What a live camera was doing at the moment of a scene.
+
+    Attributes:
+        name: Which camera.
+        state: What it was doing.
+        age_ms: From capture to result, milliseconds; without a signal, since the last frame; NaN before the first.
+        reason: Why there is no signal, in words; "" while there is one.
+    """
+
+    name: str
+    state: CameraState
+    age_ms: float
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What is known of the road at one moment.
+
+    A live camera that gives no picture has scenes too: they say so in `camera`, their frame is a blank of the size of
+    the last one, and nothing is claimed of the road.
 
     Attributes:
         frame: The frame it was made from.
@@ -182,6 +219,7 @@ class Scene:
         road_users: Who is there, largest first.
         alerts: What deserves attention; empty when nothing does.
         timings_ms: Milliseconds spent on this frame, by stage.
+        camera: The live camera it comes from, or None for a recording.
     """
 
     frame: Frame
@@ -190,3 +228,9 @@ class Scene:
     road_users: tuple[RoadUser, ...]
     alerts: tuple[Alert, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    camera: CameraView | None = None
+
+    @property
+    def has_signal(self) -> bool:
+        """Whether the frame is a picture of the road; False where a live camera gave none."""
+        return self.camera is None or self.camera.state == "live"

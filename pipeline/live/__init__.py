@@ -1,0 +1,1 @@
+"""The command `live`: cameras in, the newest scene out, or an honest "no signal"."""
