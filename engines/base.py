@@ -27,8 +27,8 @@ class ModelSpec:
     Attributes:
         name: The model's short name, for instance ``"clearway-lite"``.
         path: The ONNX file it was read from.
-        input_shape: (N, C, H, W) of the input tensor as the engine was opened; C is 3.
-        output_shape: (N, K, h, w) of the logits. h and w may be smaller than H and W: the logits then stand on
+        input_shape: (N, C, H, W) of the largest input tensor that the engine was opened for; C is 3.
+        output_shape: (N, K, h, w) of its logits. h and w may be smaller than H and W: the logits then stand on
             a coarser grid with half-pixel centres (``align_corners=False`` in PyTorch's terms).
         mean: Per-channel mean subtracted from the input, in units of 0 to 255, in `color_order`.
         std: Per-channel divisor after that, same units and order.
@@ -67,13 +67,14 @@ class Engine(Protocol):
         """One line for people: library, version, device, precision, threads."""
 
     def infer(self, tensor: Tensor) -> Tensor:
-        """Run the model once.
+        """Run the model on some pictures.
 
         Args:
-            tensor: float32, C-contiguous, exactly `ModelSpec.input_shape`, already normalised. Not kept.
+            tensor: (n, C, H, W) float32, C-contiguous, already normalised; `ModelSpec.input_shape` with
+                1 ≤ n ≤ N pictures (exactly N where the graph fixes its batch). Not kept.
 
         Returns:
-            float32 logits of `ModelSpec.output_shape`: a view that is valid until the next call or `close`.
+            (n, K, h, w) float32 logits: a view that is valid until the next call or `close`.
 
         Raises:
             EngineError: The tensor has another shape or dtype, the engine is closed, or the library failed.

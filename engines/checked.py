@@ -60,6 +60,11 @@ def describe(library: str, processor: str, precision: str, threads: int) -> str:
 class CheckedEngine(ABC):
     """An `engines.base.Engine` without its library: subclasses open it, then write `_run` and `_free`.
 
+    Args:
+        spec: The model as it was opened.
+        description: One line for people.
+        step: How many pictures the library takes in one call: 1, or all where the graph fixes its batch.
+
     Attributes:
         kind: The short name that selects this kind of engine.
         title: What people call the library.
@@ -68,9 +73,10 @@ class CheckedEngine(ABC):
     kind: ClassVar[str]
     title: ClassVar[str]
 
-    def __init__(self, spec: ModelSpec, description: str) -> None:
+    def __init__(self, spec: ModelSpec, description: str, step: int = 1) -> None:
         self._spec = spec
         self._description = description
+        self._step = step
         self._is_open = True
 
     @property
@@ -90,7 +96,10 @@ class CheckedEngine(ABC):
         if (
             not isinstance(tensor, np.ndarray)
             or tensor.dtype != np.float32
-            or tensor.shape != self._spec.input_shape
+            or tensor.ndim != 4
+            or tensor.shape[1:] != self._spec.input_shape[1:]
+            or not 0 < len(tensor) <= self._spec.input_shape[0]
+            or len(tensor) % self._step
             or not tensor.flags.c_contiguous
         ):
             raise EngineError(

@@ -10,6 +10,9 @@ value of the mean colour. `Preprocessor.content_size_hw` says how much it fills.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +40,16 @@ class Preprocessor:
     def __init__(self, spec: ModelSpec) -> None:
         self._spec = spec
         self._tensor: Tensor = np.zeros(spec.input_shape, np.float32)
-        self._content_hw = spec.input_size_hw
+        self._content_hw = [spec.input_size_hw] * spec.input_shape[0]
         self._stride_hw = (
             max(1, spec.input_shape[2] // spec.output_shape[2]),
             max(1, spec.input_shape[3] // spec.output_shape[3]),
         )
-        # The tensor's plane that red, green and blue go to.
-        self._plane_of_rgb = (0, 1, 2) if spec.color_order == "rgb" else (2, 1, 0)
+        # The tensor's plane that red, green and blue go to; and (x - mean) / std as x·scale + shift, in that order.
+        self._order = np.array([0, 1, 2] if spec.color_order == "rgb" else [2, 1, 0], np.int64)
+        self._scale = (1.0 / np.asarray(spec.std, np.float32))[self._order]
+        self._shift = -np.asarray(spec.mean, np.float32)[self._order] * self._scale
+        self._limits = np.stack([self._shift, 255.0 * self._scale + self._shift])
 
     def content_size_hw(self, image_size_hw: tuple[int, int]) -> tuple[int, int]:
         """How much of the network's input (H, W) an image of that size fills, in whole steps of the logits' grid."""
@@ -55,58 +61,53 @@ class Preprocessor:
         )
 
     def content_of(self, logits: Tensor, image_size_hw: tuple[int, int]) -> Tensor:
-        """The part of the logits (N, K, h, w) that stands for the image: (K, h', w'), C-contiguous, first of the batch.
+        """The part of one picture's logits (K, h, w) that stands for the image: (K, h', w'), C-contiguous.
 
         A view where the image fills the whole input, as it does for every model whose size could be chosen.
         """
         height, width = self.content_size_hw(image_size_hw)
         rows = max(1, round(height / self._spec.input_shape[2] * self._spec.output_shape[2]))
         columns = max(1, round(width / self._spec.input_shape[3] * self._spec.output_shape[3]))
-        return np.ascontiguousarray(logits[0, :, :rows, :columns])
+        return np.ascontiguousarray(logits[:, :rows, :columns])
 
-    def prepare(self, frame: Frame) -> Tensor:
-        """The frame as the network wants it.
+    def prepare(self, frames: Sequence[Frame]) -> Tensor:
+        """The frames as the network wants them.
+
+        Args:
+            frames: At most as many as the model was opened for.
 
         Returns:
-            float32 of `ModelSpec.input_shape`: (x - mean) / std in the model's colour order. Every batch entry
-            holds the same frame. Valid until the next call.
+            (n, C, H, W) float32, one entry a frame: (x - mean) / std in the model's colour order. Valid until the
+            next call.
         """
+        for place, frame in enumerate(frames):
+            self._fill(place, frame)
+        return self._tensor[: len(frames)]
+
+    def _fill(self, place: int, frame: Frame) -> None:
         content_hw = self.content_size_hw(frame.size_hw)
-        if content_hw != self._content_hw:
-            self._tensor[:] = 0
-            self._content_hw = content_hw
-        content = self._tensor[0, :, : content_hw[0], : content_hw[1]]
+        if content_hw != self._content_hw[place]:
+            self._tensor[place] = 0
+            self._content_hw[place] = content_hw
+        content = self._tensor[place, :, : content_hw[0], : content_hw[1]]
         if frame.planes is not None:
             self._fill_from_planes(frame.planes, content)
         else:
-            _normalise_bgr(_resized(frame.image, content_hw), *self._scale_and_shift(), self._order(), content)
-        self._tensor[1:] = self._tensor[0]
-        return self._tensor
+            _normalise_bgr(_resized(frame.image, content_hw), self._scale, self._shift, self._order, content)
 
     def _fill_from_planes(self, planes: YuvPlanes, content: Tensor) -> None:
         size_hw = (content.shape[1], content.shape[2])
-        weights, offsets = _rgb_from_yuv(planes)
-        scale, shift = self._scale_and_shift()
+        weights, offsets = _rgb_from_yuv(planes.matrix, planes.full_range)
         _normalise_yuv(
             _resized(planes.y, size_hw),
             _resized(planes.u, size_hw),
             _resized(planes.v, size_hw),
-            weights * scale[:, None],
-            offsets * scale + shift,
-            np.stack([shift, 255.0 * scale + shift]),
-            self._order(),
+            weights * self._scale[:, None],
+            offsets * self._scale + self._shift,
+            self._limits,
+            self._order,
             content,
         )
-
-    def _scale_and_shift(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Per channel in the order red, green, blue: x·scale + shift = (x - mean) / std."""
-        order = list(self._plane_of_rgb)
-        mean = np.asarray(self._spec.mean, np.float32)[order]
-        std = np.asarray(self._spec.std, np.float32)[order]
-        return 1.0 / std, -mean / std
-
-    def _order(self) -> NDArray[np.int64]:
-        return np.asarray(self._plane_of_rgb, np.int64)
 
 
 def _whole_steps(length: float, step: int, limit: int) -> int:
@@ -125,15 +126,16 @@ def _resized(plane: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.u
     return np.asarray(cv2.resize(plane, (width, height), interpolation=interpolation), np.uint8)
 
 
-def _rgb_from_yuv(planes: YuvPlanes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+@lru_cache
+def _rgb_from_yuv(matrix: str, full_range: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(3, 3) weights and (3,) offsets: rgb = weights · (Y, U, V) + offsets, in units of 0 to 255.
 
     The inverse of the conversion matrix in ITU-R BT.601-7 §2.5 and BT.709-6 §3; JFIF's for full range.
     """
-    red, blue = _LUMA_SHARES[planes.matrix]
+    red, blue = _LUMA_SHARES[matrix]
     green = 1.0 - red - blue
-    luma_gain, luma_zero = (1.0, 0.0) if planes.full_range else (255.0 / 219.0, 16.0)
-    chroma_gain = 1.0 if planes.full_range else 255.0 / 224.0
+    luma_gain, luma_zero = (1.0, 0.0) if full_range else (255.0 / 219.0, 16.0)
+    chroma_gain = 1.0 if full_range else 255.0 / 224.0
     weights = np.array(
         [
             [luma_gain, 0.0, 2.0 * (1.0 - red) * chroma_gain],

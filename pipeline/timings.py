@@ -90,18 +90,25 @@ def _figures(histogram: _Histogram) -> dict[str, float]:
 
 
 class Stopwatch:
-    """Laps of one frame's way through consecutive stages, each also counted in a `StageTimings`."""
+    """Laps of one frame's way through consecutive stages, each also counted in a `StageTimings`.
 
-    __slots__ = ("_last_s", "_timings", "laps_ms")
+    Args:
+        timings: Where every lap is counted.
+        share: How many frames go the way together: a lap counts as that share of its time, once for each.
+    """
 
-    def __init__(self, timings: StageTimings) -> None:
+    __slots__ = ("_last_s", "_share", "_timings", "laps_ms")
+
+    def __init__(self, timings: StageTimings, share: int = 1) -> None:
         self._timings = timings
+        self._share = share
         self._last_s = time.perf_counter()
         self.laps_ms: dict[str, float] = {}
 
     def lap(self, stage: str) -> None:
         """End a stage; the next begins."""
         now_s = time.perf_counter()
-        self.laps_ms[stage] = (now_s - self._last_s) * 1e3
-        self._timings.add(stage, self.laps_ms[stage])
+        self.laps_ms[stage] = (now_s - self._last_s) * 1e3 / self._share
+        for _ in range(self._share):
+            self._timings.add(stage, self.laps_ms[stage])
         self._last_s = now_s

@@ -57,7 +57,7 @@ def reference_of_yuv(planes: YuvPlanes) -> np.ndarray:
 
 def test_a_bgr_picture_is_resized_and_normalised():
     image = np.random.default_rng(0).integers(0, 256, (72, 128, 3), np.uint8)
-    tensor = Preprocessor(spec((36, 64))).prepare(bgr_frame(image))
+    tensor = Preprocessor(spec((36, 64))).prepare([bgr_frame(image)])
     np.testing.assert_allclose(tensor[0], reference_of_bgr(image, (36, 64)), atol=1e-4)
 
 
@@ -76,7 +76,7 @@ def test_planes_become_the_colours_of_the_standard(matrix: str, full_range: bool
     if color_order == "bgr":  # mean and std are given in the model's own order
         red, green, blue = expected * np.reshape(STD, (3, 1, 1)) + np.reshape(MEAN, (3, 1, 1))
         expected = (np.stack([blue, green, red]) - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1))
-    tensor = Preprocessor(spec((16, 24), color_order)).prepare(yuv_frame(planes))
+    tensor = Preprocessor(spec((16, 24), color_order)).prepare([yuv_frame(planes)])
     np.testing.assert_allclose(tensor[0], expected, atol=2e-3)
 
 
@@ -85,24 +85,24 @@ def test_planes_and_picture_give_nearly_the_same_tensor():
     i420 = cv2.cvtColor(smooth, cv2.COLOR_BGR2YUV_I420)
     y, chroma = i420[:90], i420[90:].reshape(2, 45, 80)
     planes = YuvPlanes(y, chroma[0], chroma[1], "bt601", full_range=False)
-    from_planes = Preprocessor(spec((44, 80))).prepare(yuv_frame(planes)).copy()
-    from_picture = Preprocessor(spec((44, 80))).prepare(bgr_frame(smooth))
+    from_planes = Preprocessor(spec((44, 80))).prepare([yuv_frame(planes)]).copy()
+    from_picture = Preprocessor(spec((44, 80))).prepare([bgr_frame(smooth)])
     assert np.abs(from_planes - from_picture).max() * 58 < 6  # of 255
 
 
 def test_another_aspect_ratio_fills_from_the_top_left_and_leaves_the_rest_at_the_mean():
     preprocessor = Preprocessor(spec((40, 80)))
-    tensor = preprocessor.prepare(bgr_frame(np.full((100, 100, 3), 255, np.uint8)))
+    tensor = preprocessor.prepare([bgr_frame(np.full((100, 100, 3), 255, np.uint8))])
     assert preprocessor.content_size_hw((100, 100)) == (40, 40)
     assert (tensor[0, :, :, :40] > 1).all()
     assert (tensor[0, :, :, 40:] == 0).all()
-    assert preprocessor.content_of(np.zeros((1, 11, 10, 20), np.float32), (100, 100)).shape == (11, 10, 10)
+    assert preprocessor.content_of(np.zeros((11, 10, 20), np.float32), (100, 100)).shape == (11, 10, 10)
 
 
 def test_frames_of_changing_sizes_leave_nothing_behind():
     preprocessor = Preprocessor(spec((40, 80)))
-    preprocessor.prepare(bgr_frame(np.full((50, 100, 3), 255, np.uint8)))
-    tensor = preprocessor.prepare(bgr_frame(np.full((100, 100, 3), 255, np.uint8)))
+    preprocessor.prepare([bgr_frame(np.full((50, 100, 3), 255, np.uint8))])
+    tensor = preprocessor.prepare([bgr_frame(np.full((100, 100, 3), 255, np.uint8))])
     assert (tensor[0, :, :, 40:] == 0).all()
 
 
@@ -112,6 +112,12 @@ def test_a_size_chosen_for_the_recording_is_filled_entirely(size_hw: tuple[int, 
     assert Preprocessor(spec(chosen)).content_size_hw(size_hw) == chosen
 
 
-def test_a_batch_holds_the_frame_in_every_entry():
-    tensor = Preprocessor(spec((16, 24), batch=3)).prepare(bgr_frame(np.full((16, 24, 3), 200, np.uint8)))
-    assert (tensor == tensor[0]).all()
+def test_every_frame_has_its_own_place_in_the_batch():
+    preprocessor = Preprocessor(spec((16, 24), batch=3))
+    frames = [bgr_frame(np.full((16, 24, 3), level, np.uint8)) for level in (50, 100, 200)]
+    tensor = preprocessor.prepare(frames)
+    assert tensor.shape == (3, 3, 16, 24)
+    for entry, frame in zip(tensor, frames, strict=True):
+        alone = Preprocessor(spec((16, 24))).prepare([frame])
+        np.testing.assert_array_equal(entry, alone[0])
+    assert preprocessor.prepare(frames[:2]).shape == (2, 3, 16, 24)
