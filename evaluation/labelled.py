@@ -17,13 +17,13 @@ from pipeline.errors import SourceError
 from pipeline.scene import Frame
 from pipeline.sources import open_source
 
-__all__ = ["FORMATS", "LabelledFrame", "LabelledSet", "open_labelled"]
+__all__ = ["CAMVID_CLASSES", "FORMATS", "LabelledFrame", "LabelledSet", "open_labelled"]
 
 FORMATS = ("camvid", "folder", "synthetic")
 """`camvid`: images/ and labels/ with values 0 to 11. `folder`: the same, labels are trainIds, as `replay` writes
 masks. `synthetic`: a synthetic:// address, measured against its own truth."""
 
-_CAMVID_CLASSES = (
+CAMVID_CLASSES = (
     "sky", "building", "pole", "road", "sidewalk", "vegetation", "traffic sign", "fence", "car", "person", "rider",
 )  # fmt: skip
 """Cityscapes' names of CamVid's labels 0 to 10 (Brostow et al., PRL 2009, in the 11 classes of SegNet)."""
@@ -73,7 +73,7 @@ def open_labelled(data: str, layout: str) -> LabelledSet:
     if not (folder / "images").is_dir() or not (folder / "labels").is_dir():
         raise SourceError(f"{data}: the {layout} format needs the folders images/ and labels/ there")
     if layout == "camvid":
-        classes = tuple(entry for name in _CAMVID_CLASSES if (entry := cityscapes_class(name)) is not None)
+        classes = tuple(entry for name in CAMVID_CLASSES if (entry := cityscapes_class(name)) is not None)
         id_of_label = np.full(256, VOID_ID, np.uint8)
         id_of_label[: len(classes)] = [entry.train_id for entry in classes]
     else:
@@ -108,5 +108,5 @@ def _synthetic(address: str) -> LabelledSet:
             frame = Frame(index, time_s, time.monotonic(), drive.size_hw, partial(np.copy, rendered.image))
             yield LabelledFrame(frame, rendered.class_ids)
 
-    classes = tuple(entry for name in _CAMVID_CLASSES if (entry := cityscapes_class(name)) is not None)
+    classes = tuple(entry for name in CAMVID_CLASSES if (entry := cityscapes_class(name)) is not None)
     return LabelledSet(frames(), classes, drive.size_hw)

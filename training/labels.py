@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass, cityscapes_class
+from evaluation.labelled import CAMVID_CLASSES
 
 __all__ = ["ANY_CLASS", "CAMVID", "CLASSES", "CLASS_WEIGHTS", "IDD_LITE", "TRAIN_IDS", "class_set", "label_table"]
 
@@ -43,19 +44,7 @@ def label_table(sets: dict[int, int]) -> NDArray[np.uint16]:
     return table
 
 
-CAMVID: dict[int, int] = {
-    0: class_set("sky"),
-    1: class_set("building"),
-    2: class_set("pole"),
-    3: class_set("road"),
-    4: class_set("sidewalk"),
-    5: class_set("vegetation"),
-    6: class_set("traffic sign"),
-    7: class_set("fence"),
-    8: class_set("car"),
-    9: class_set("person"),
-    10: class_set("rider"),
-}
+CAMVID: dict[int, int] = {value: class_set(name) for value, name in enumerate(CAMVID_CLASSES)}
 """CamVid with the 11 classes of SegNet (Badrinarayanan et al., TPAMI 2017); 11 is unlabelled."""
 
 IDD_LITE: dict[int, int] = {
