@@ -183,7 +183,7 @@ class Runner:
                     if self._stop.is_set():
                         break
                     scene = perception.see(frame)
-                    self._meter.count(scene)
+                    self._meter.count()
                     self._scenes.put(scene)
         finally:
             frames.abandon()
@@ -302,7 +302,7 @@ class _Meter:
         self._mark = (0.0, 0)
         self._fps = 0.0
 
-    def count(self, scene: Scene) -> None:  # noqa: ARG002 - the live run will look at its age
+    def count(self) -> None:
         now_s = time.perf_counter()
         with self._lock:
             self.scenes += 1

@@ -51,9 +51,11 @@ class Run:
         return Perception(engine, self.timings)
 
     def assert_fails(self, error: type[BaseException], message: str | None = None) -> None:
-        """The run raises that error within two seconds of a normal run's time, and leaves nothing open."""
-        with pytest.raises(error, match=message):
+        """The run raises that error, is over within two seconds of the fault, and leaves nothing open."""
+        with pytest.raises(error, match=message) as caught:
             self.runner.run()
+        if isinstance(caught.value, Fault):
+            assert time.monotonic() - caught.value.raised_at_s < 2
         self.assert_nothing_left_open()
 
     def assert_nothing_left_open(self) -> None:
@@ -72,9 +74,9 @@ def _threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("clearway-")]
 
 
-def raising(error: Exception) -> Callable[..., None]:
+def raising(make: Callable[[], Exception]) -> Callable[..., None]:
     def fail(*_: object, **__: object) -> None:
-        raise error
+        raise make()
 
     return fail
 
@@ -102,20 +104,20 @@ def test_an_engine_that_fails_keeps_the_scenes_before():
 
 def test_an_engine_that_does_not_open(monkeypatch: pytest.MonkeyPatch):
     run = Run(sinks=[CountingSink()])
-    monkeypatch.setattr(run.runner, "_open_perception", raising(Fault("opening")))
+    monkeypatch.setattr(run.runner, "_open_perception", raising(lambda: Fault("opening")))
     run.assert_fails(Fault, "opening")
 
 
 def test_postprocessing_that_fails(monkeypatch: pytest.MonkeyPatch):
     run = Run(sinks=[CountingSink()])
-    monkeypatch.setattr(Postprocessor, "process", raising(Fault("postprocess")))
+    monkeypatch.setattr(Postprocessor, "process", raising(lambda: Fault("postprocess")))
     run.assert_fails(Fault, "postprocess")
 
 
 def test_an_overlay_that_fails(monkeypatch: pytest.MonkeyPatch):
     sink = CountingSink()
     run = Run(sinks=[sink])
-    monkeypatch.setattr(OverlayPainter, "draw", raising(Fault("overlay")))
+    monkeypatch.setattr(OverlayPainter, "draw", raising(lambda: Fault("overlay")))
     run.assert_fails(Fault, "overlay")
     assert sink.indices == []
 
@@ -143,7 +145,7 @@ def test_the_video_is_playable_after_a_failure(tmp_path: Path):
 def test_a_closed_window_ends_the_run_well(monkeypatch: pytest.MonkeyPatch):
     window, other = CountingSink(main_thread=True), CountingSink()
     run = Run(sinks=[window, other])
-    monkeypatch.setattr(window, "write", raising(SinkClosed()))
+    monkeypatch.setattr(window, "write", raising(SinkClosed))
     report = run.runner.run()
     assert report.scenes < FRAMES
     assert other.indices == list(range(len(other.indices)))

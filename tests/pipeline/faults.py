@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,11 @@ from pipeline.sources import Source, SourceInfo
 
 
 class Fault(RuntimeError):  # noqa: N818 - reads better in what it breaks
-    """The injected failure."""
+    """The injected failure, and when it struck."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.raised_at_s = time.monotonic()
 
 
 class BreakingSource:
