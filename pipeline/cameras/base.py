@@ -13,6 +13,7 @@ __all__ = [
     "Connection",
     "EncodedPacket",
     "EndOfStream",
+    "Reading",
     "SignalLostError",
     "Taken",
     "VideoParameters",
@@ -73,14 +74,23 @@ class EncodedPacket:
 class CameraRecorder(Protocol):
     """Keeps what a camera sends. Called by that camera's own thread; no call may block or raise."""
 
-    def begin(self, parameters: VideoParameters | None) -> None:
-        """A connection was made. None: the camera sends no compressed stream, and `frame` will be called."""
+    def begin(self, parameters: VideoParameters | None) -> bool:
+        """A connection was made.
+
+        Args:
+            parameters: Of the compressed stream that the camera sends; None: it sends none.
+
+        Returns:
+            What is wanted of this connection: True its packets, False its frames.
+        """
 
     def packet(self, packet: EncodedPacket) -> None:
-        """The camera sent a compressed picture."""
+        """The camera sent a compressed picture. To be called before its frame is handed on, so that no scene of it
+        comes first.
+        """
 
     def frame(self, frame: Frame) -> None:
-        """The camera gave a picture, and no packet."""
+        """The camera gave a picture. Its planes are read later, in another thread: they must stay as they are."""
 
     def end(self) -> None:
         """The connection is gone; `begin` may follow."""
@@ -91,34 +101,55 @@ class Taken:
     """A picture as a connection gives it.
 
     Attributes:
-        frame: Its index is counted, and its times are set, by `pipeline.cameras.camera.Camera`.
-        time_s: The stream's own time in seconds, from any origin; None where it has none.
+        frame: Its camera, index and times are filled in by `pipeline.cameras.camera.Camera`.
+        stream_s: The stream's own time in seconds, from any origin; None where it has none.
         damaged: Whether the decoder says that parts of it are guessed.
         is_keyframe: Whether it was decoded without any other.
     """
 
     frame: Frame
-    time_s: float | None = None
+    stream_s: float | None = None
     damaged: bool = False
     is_keyframe: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came with one read of a connection.
+
+    Attributes:
+        pictures: Decoded pictures, oldest first; none where what came held no whole one.
+        packet: The compressed picture that they were decoded from, on the stream's own clock; None where the camera
+            sends none, or nobody records.
+        undecodable: Whether something came that the decoder could make nothing of.
+    """
+
+    pictures: list[Taken]
+    packet: EncodedPacket | None = None
+    undecodable: bool = False
+
+
 class Connection(Protocol):
-    """One connection to a camera, from opening to closing; owned by the camera's thread."""
+    """One connection to a camera, from opening to closing; owned by the camera's thread.
+
+    Attributes:
+        description: One line for people: codec, size, rate.
+        parameters: Of the compressed stream; None where the camera sends none.
+    """
 
     description: str
-    """One line for people: codec, size, rate."""
+    parameters: VideoParameters | None
 
-    def read(self) -> list[Taken]:
-        """Wait for the next pictures, at most the grab deadline that the connection was opened with.
-
-        Returns:
-            The pictures that came, oldest first; none where what came held no whole picture.
+    def read(self) -> Reading:
+        """Wait for what comes next, at most the grab limit that the connection was opened with.
 
         Raises:
-            SignalLostError: The deadline passed, or the connection broke.
+            SignalLostError: The limit passed, or the connection broke.
             EndOfStream: The stream has ended on purpose.
         """
+
+    def skip_to_keyframe(self) -> None:
+        """Decode nothing more until a key frame comes: the decoder has fallen behind, or lost its references."""
 
     def close(self) -> None:
         """Free everything, within a known time. May be called more than once."""

@@ -63,12 +63,13 @@ class OutputFile:
         failure: The first error of a write, or None.
     """
 
-    def __init__(self, path: Path, output: str) -> None:
+    def __init__(self, path: Path, output: str, *, mode: int = 0o666) -> None:
         """Open or create the file.
 
         Args:
             path: The file; missing parent folders are created.
             output: What the user called it, for messages.
+            mode: Permissions of a new file, before the user's umask.
 
         Raises:
             SinkError: It cannot be created or written, is not a regular file, or is being written already.
@@ -85,7 +86,7 @@ class OutputFile:
             if self._existed and not stat.S_ISREG(path.stat().st_mode):
                 reason = "that is a folder; name a file in it" if path.is_dir() else "that is not a regular file"
                 raise SinkError(f"cannot write {output}: {reason}")
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), mode)
         except OSError as error:
             raise explain(f"cannot write {output}", error) from error
         self._lock()
@@ -137,6 +138,18 @@ class OutputFile:
         """Declare what is in the file to be whole: a line, a fragment. Nothing after a failure is."""
         if self.failure is None:
             self._committed_size = os.fstat(self._descriptor).st_size
+
+    def sync(self) -> None:
+        """Bring what was written onto the disk itself, where it outlives a loss of power. Takes as long as the disk does.
+
+        An error is kept in `failure`, like that of a write.
+        """
+        if self.failure is not None or self.closed:
+            return
+        try:
+            getattr(os, "fdatasync", os.fsync)(self._descriptor)
+        except OSError as error:
+            self.failure = error
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move the position of the next write; a sealed file only pretends."""
