@@ -21,10 +21,11 @@ from dataclasses import dataclass
 
 from pipeline.capture import Capture
 from pipeline.errors import ClearwayError
+from pipeline.outlets import Outlet, serve_windows
 from pipeline.overlay import Hud, OverlayPainter
 from pipeline.perception import Perception
-from pipeline.scene import BgrImage, Scene
-from pipeline.sinks.base import Sink, SinkClosed
+from pipeline.scene import Scene
+from pipeline.sinks.base import Sink
 from pipeline.stage import Channel, Failures, StageThread
 from pipeline.timings import StageTimings, TimingsTable
 
@@ -103,7 +104,6 @@ class Runner:
     ) -> None:
         self._capture = capture
         self._open_perception = open_perception
-        self._sinks = tuple(sinks)
         self._timings = timings
         self._on_ready = on_ready
         self._on_progress = on_progress
@@ -111,9 +111,9 @@ class Runner:
         self._ready = threading.Event()
         self._failures = Failures()
         self._scenes: Channel[Scene] = Channel(_CHANNEL_CAPACITY)
-        self._pictures: dict[int, Channel[tuple[Scene, BgrImage | None]]] = {
-            position: Channel(_CHANNEL_CAPACITY) for position in range(len(self._sinks))
-        }
+        self._outlets = [
+            Outlet(sink, Channel(_CHANNEL_CAPACITY), timings, self._sink_failed, self._stop.set) for sink in sinks
+        ]
         self._meter = _Meter(timings)
         self._engine_description = ""
         self._started_s = self._ended_s = 0.0
@@ -166,9 +166,9 @@ class Runner:
             ("perception", self._perceive, self._stop.set),
             ("publishing", self._publish, self._stop.set),
         ]
-        for position, sink in enumerate(self._sinks):
-            if not sink.on_main_thread:
-                stages.append((sink.name, lambda position=position: self._write(position), self._stop.set))  # type: ignore[misc]
+        stages += [
+            (outlet.sink.name, outlet.run, self._stop.set) for outlet in self._outlets if not outlet.sink.on_main_thread
+        ]
         return [StageThread(name, work, self._failures, on_failure) for name, work, on_failure in stages]
 
     def _perceive(self) -> None:
@@ -190,35 +190,23 @@ class Runner:
             self._scenes.close()
 
     def _publish(self) -> None:
-        painter = OverlayPainter() if any(sink.needs_overlay for sink in self._sinks) else None
+        painter = OverlayPainter() if any(outlet.sink.needs_overlay for outlet in self._outlets) else None
         try:
             for scene in self._scenes:
                 picture = None
                 if painter is not None:
                     with self._timings.measure("overlay"):
                         picture = painter.draw(scene, self._hud())
-                for channel in self._pictures.values():
-                    channel.put((scene, picture))
+                for outlet in self._outlets:
+                    outlet.channel.put((scene, picture))
         finally:
             self._scenes.abandon()
-            for channel in self._pictures.values():
-                channel.close()
+            for outlet in self._outlets:
+                outlet.channel.close()
 
-    def _write(self, position: int) -> None:
-        sink, channel = self._sinks[position], self._pictures[position]
-        try:
-            for scene, picture in channel:
-                with self._timings.measure(sink.name):
-                    sink.write(scene, picture)
-        except SinkClosed:
-            self._stop.set()
-        except Exception as error:
-            # Kept before closing, which is likely to fail for the same reason and would hide the first.
-            self._failures.add(error)
-            self._stop.set()
-        finally:
-            channel.abandon()
-            sink.close()
+    def _sink_failed(self, _: Sink, error: Exception) -> None:
+        self._failures.add(error)
+        self._stop.set()
 
     def _hud(self) -> Hud:
         progress = self._meter.progress()
@@ -228,46 +216,30 @@ class Runner:
 
     def _supervise(self) -> None:
         """Serve windows and progress until every scene was published or something failed."""
-        windows = [position for position, sink in enumerate(self._sinks) if sink.on_main_thread]
         announced = False
         while not self._stop.is_set() and not self._finished():
             if self._ready.is_set() and not announced:
                 announced = True
                 self._on_ready(self._engine_description)
-            waited = self._serve_windows(windows)
-            if not waited:
+            if not serve_windows(self._outlets, _PROGRESS_PERIOD_S):
                 self._stop.wait(_PROGRESS_PERIOD_S)
             self._on_progress(self._meter.progress())
 
     def _finished(self) -> bool:
-        return all(channel.finished for channel in self._pictures.values()) and self._scenes.finished
-
-    def _serve_windows(self, windows: list[int]) -> bool:
-        """Show what waits for each window; whether any was there to wait for."""
-        for position in windows:
-            item = self._pictures[position].poll(_PROGRESS_PERIOD_S)
-            if item is None:
-                continue
-            sink = self._sinks[position]
-            try:
-                with self._timings.measure(sink.name):
-                    sink.write(*item)
-            except SinkClosed:
-                self._stop.set()
-        return bool(windows)
+        return all(outlet.channel.finished for outlet in self._outlets) and self._scenes.finished
 
     def _wind_down(self, threads: Sequence[StageThread]) -> list[str]:
         """Wait for the threads and close what they did not; the names of those that did not end in time."""
-        for position, sink in enumerate(self._sinks):
-            if sink.on_main_thread:
-                self._pictures[position].abandon()
+        for outlet in self._outlets:
+            if outlet.sink.on_main_thread:
+                outlet.channel.abandon()
         started = [thread for thread in threads if thread.ident is not None]
         hung = [thread.name for thread in started if not self._join(thread)]
         if "clearway-capture" not in hung:
             self._capture.close()
-        for sink in reversed(self._sinks):
-            if f"clearway-{sink.name}" not in hung:
-                self._close(sink)
+        for outlet in reversed(self._outlets):
+            if f"clearway-{outlet.sink.name}" not in hung:
+                outlet.close()
         self._ended_s = time.perf_counter()
         return hung
 
@@ -282,12 +254,6 @@ class Runner:
                 if time.monotonic() - stopped_at_s > limit_s:
                     break
         return not thread.is_alive()
-
-    def _close(self, sink: Sink) -> None:
-        try:
-            sink.close()
-        except ClearwayError as error:
-            self._failures.add(error)
 
 
 class _Meter:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-__all__ = ["Abandoned", "Channel", "Failures", "StageThread"]
+__all__ = ["Abandoned", "Channel", "Failures", "LossyChannel", "StageThread"]
 
 T = TypeVar("T")
 
@@ -88,6 +88,28 @@ class Channel(Generic[T]):
         with self._changed:
             self._abandoned = True
             self._items.clear()
+            self._changed.notify_all()
+
+
+class LossyChannel(Channel[T]):
+    """A channel whose producer never waits: where there is no room, the oldest item makes it, and is counted.
+
+    For live runs, in which what is newest matters and nothing behind the engine may slow it down.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self.lost = 0
+
+    def put(self, item: T) -> None:
+        """Add an item. What is put into an abandoned channel is let go."""
+        with self._changed:
+            if self._abandoned:
+                return
+            if len(self._items) >= self._capacity:
+                self._items.popleft()
+                self.lost += 1
+            self._items.append(item)
             self._changed.notify_all()
 
 

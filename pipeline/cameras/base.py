@@ -102,13 +102,13 @@ class Taken:
 
     Attributes:
         frame: Its camera, index and times are filled in by `pipeline.cameras.camera.Camera`.
-        stream_s: The stream's own time in seconds, from any origin; None where it has none.
+        stream_s: The stream's own time in seconds, from any origin; where it has none, `time.monotonic()` when it came.
         damaged: Whether the decoder says that parts of it are guessed.
         is_keyframe: Whether it was decoded without any other.
     """
 
     frame: Frame
-    stream_s: float | None = None
+    stream_s: float
     damaged: bool = False
     is_keyframe: bool = True
 
@@ -121,12 +121,14 @@ class Reading:
         pictures: Decoded pictures, oldest first; none where what came held no whole one.
         packet: The compressed picture that they were decoded from, on the stream's own clock; None where the camera
             sends none, or nobody records.
-        undecodable: Whether something came that the decoder could make nothing of.
+        lost: Whether something came that gave no picture: the decoder could make nothing of it, or passed it over.
+        decode_ms: Milliseconds that decoding took; waiting for the camera is not in it.
     """
 
     pictures: list[Taken]
     packet: EncodedPacket | None = None
-    undecodable: bool = False
+    lost: bool = False
+    decode_ms: float = 0.0
 
 
 class Connection(Protocol):
@@ -149,7 +151,7 @@ class Connection(Protocol):
         """
 
     def skip_to_keyframe(self) -> None:
-        """Decode nothing more until a key frame comes: the decoder has fallen behind, or lost its references."""
+        """Decode nothing more until a key frame comes: the decoder has fallen behind."""
 
     def close(self) -> None:
         """Free everything, within a known time. May be called more than once."""

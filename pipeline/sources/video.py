@@ -6,27 +6,20 @@ every frame that can still be decoded, and then an error that says what is missi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import av
-import numpy as np
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from pipeline.errors import SourceError
-from pipeline.scene import BgrImage, Frame, YuvPlanes
+from pipeline.scene import Frame
 from pipeline.sources.base import SourceInfo
+from pipeline.sources.decoded import frame_of
 
 __all__ = ["VideoSource"]
 
-_PLANAR_420 = ("yuv420p", "yuvj420p")
-_BT709_CODE, _JPEG_RANGE_CODE, _UNSPECIFIED_MATRIX = 1, 2, 2
-# Untagged pictures: standard definition is BT.601, anything larger BT.709, as players guess it (mpv, ffplay).
-_LARGEST_SD_HW = (576, 1024)
 _SHORTEST_GAP_S = 0.2
 _ONE_THREAD_PX = 1280 * 720
 """Decoding one such picture takes some 3 ms of a core, a third of what the network takes."""
@@ -115,7 +108,7 @@ class VideoSource:
                     f"{picture.width}x{picture.height} at frame {index}. Split the recording there."
                 )
             time_s = clock.time_s(picture)
-            yield _frame(picture, index, time_s)
+            yield frame_of(picture, index, time_s)
             index += 1
         if index == 0:
             raise SourceError(f"{self._path}: holds no frames")
@@ -179,60 +172,6 @@ class _Clock:
             now_s = float((picture.pts - self._start_tick) * picture.time_base)
         self._next_s = now_s + self._period_s
         return now_s
-
-
-def _frame(picture: VideoFrame, index: int, source_time_s: float) -> Frame:
-    height, width = picture.height, picture.width
-    rotation = picture.rotation % 360
-    if rotation in {90, 270}:
-        height, width = width, height
-
-    def to_bgr() -> BgrImage:
-        return _bgr(picture, rotation)
-
-    return Frame(
-        index=index,
-        source_time_s=source_time_s,
-        captured_at_s=time.monotonic(),
-        size_hw=(height, width),
-        to_bgr=to_bgr,
-        planes=_planes(picture) if rotation == 0 else None,
-    )
-
-
-def _matrix(picture: VideoFrame) -> Literal["bt601", "bt709"]:
-    code = int(picture.colorspace)
-    if code == _UNSPECIFIED_MATRIX:
-        return "bt709" if picture.height > _LARGEST_SD_HW[0] or picture.width > _LARGEST_SD_HW[1] else "bt601"
-    return "bt709" if code == _BT709_CODE else "bt601"
-
-
-def _planes(picture: VideoFrame) -> YuvPlanes | None:
-    """The decoder's planes without a copy, or None where it gives another layout."""
-    if picture.format.name not in _PLANAR_420:
-        return None
-    height, width = picture.height, picture.width
-    full_range = picture.format.name == "yuvj420p" or int(picture.color_range) == _JPEG_RANGE_CODE
-    y = _plane(picture, 0, height, width)
-    u = _plane(picture, 1, (height + 1) // 2, (width + 1) // 2)
-    v = _plane(picture, 2, (height + 1) // 2, (width + 1) // 2)
-    return YuvPlanes(y, u, v, _matrix(picture), full_range)
-
-
-def _plane(picture: VideoFrame, position: int, height: int, width: int) -> NDArray[np.uint8]:
-    plane = picture.planes[position]
-    rows: NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8)
-    return rows.reshape(-1, plane.line_size)[:height, :width]
-
-
-def _bgr(picture: VideoFrame, rotation: int) -> BgrImage:
-    matrix = "ITU709" if _matrix(picture) == "bt709" else "ITU601"
-    if picture.format.name.startswith("yuv"):
-        image = picture.to_ndarray(format="bgr24", src_colorspace=matrix, threads=1)
-    else:
-        image = picture.to_ndarray(format="bgr24", threads=1)
-    turned = np.rot90(image, rotation // 90) if rotation else image
-    return np.ascontiguousarray(turned, np.uint8)
 
 
 def _reason(error: Exception) -> str:

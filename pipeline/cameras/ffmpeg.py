@@ -1,0 +1,186 @@
+"""RTSP, HTTP and V4L2 cameras through FFmpeg (PyAV)."""
+
+from __future__ import annotations
+
+import time
+
+import av
+from av.error import ExitError, FFmpegError, HTTPForbiddenError, HTTPUnauthorizedError
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pipeline.cameras.address import CameraConfig, CameraKind, redacted
+from pipeline.cameras.base import EncodedPacket, Reading, SignalLostError, Taken, VideoParameters
+from pipeline.sources.decoded import frame_of
+
+__all__ = ["FfmpegConnection"]
+
+_POLL_S = 0.002
+
+_NETWORK_OPTIONS = {
+    # Hand packets over as they come, and learn what the stream is from its description and first pictures.
+    "fflags": "nobuffer",
+    "analyzeduration": "1000000",
+    "probesize": "500000",
+    "protocol_whitelist": "rtsp,rtsps,rtp,udp,tcp,tls,http,https,crypto",
+}
+
+_STREAM_DECODERS_ONE_IN_ONE_OUT = {"flags": "low_delay"}
+
+_WITHOUT_CLOCK = ("mpjpeg", "jpeg_pipe", "mjpeg", "image2pipe")
+"""Demuxers that invent times from a nominal rate, where the stream holds none."""
+
+
+class FfmpegConnection:
+    """A connection made by FFmpeg. See `pipeline.cameras.base.Connection`.
+
+    Frame-threaded decoding would hold every picture back by as many frames as there are threads, so that slices of one
+    picture are all that is decoded side by side.
+
+    Args:
+        config: The camera.
+        kind: What kind it is: "rtsp", "http" or "v4l2".
+        open_limit_s: How long connecting may take.
+        grab_limit_s: How long waiting for a picture may take.
+        with_packets: Whether `Reading.packet` is wanted.
+
+    Raises:
+        SignalLostError: It cannot be reached, or sends no video.
+    """
+
+    def __init__(
+        self, config: CameraConfig, kind: CameraKind, open_limit_s: float, grab_limit_s: float, *, with_packets: bool
+    ) -> None:
+        self._address = redacted(config.uri)
+        self._grab_limit_s = grab_limit_s
+        self._with_packets = with_packets
+        self._skipping = False
+        url, demuxer, options = _how_to_open(config, kind)
+        try:
+            self._container = av.open(
+                url, format=demuxer, options=options, timeout=(open_limit_s, grab_limit_s), metadata_errors="ignore"
+            )
+        except (FFmpegError, OSError, ValueError) as error:
+            permanent = isinstance(error, (HTTPUnauthorizedError, HTTPForbiddenError))
+            raise SignalLostError(f"{self._address}: {_why_not(error, open_limit_s)}", permanent=permanent) from error
+        if not self._container.streams.video:
+            self._container.close()
+            raise SignalLostError(f"{self._address}: sends no video")
+        self._stream: VideoStream = self._container.streams.video[0]
+        context = self._stream.codec_context
+        context.thread_type = "SLICE"
+        context.options = _STREAM_DECODERS_ONE_IN_ONE_OUT
+        self._has_clock = self._container.format.name not in _WITHOUT_CLOCK
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        rate_hz = float(rate) if rate and 0 < rate <= 1000 else None
+        self.description = f"{context.name} {context.width}x{context.height}" + (
+            f", {rate_hz:.4g} Hz" if rate_hz else ""
+        )
+        self.parameters = (
+            VideoParameters(context.name, (context.height, context.width), bytes(context.extradata or b""), rate_hz)
+            if context.name != "rawvideo"
+            else None
+        )
+        self._packets = self._container.demux(self._stream)
+
+    def read(self) -> Reading:
+        """Wait for the next packet and decode it."""
+        packet = self._next_packet()
+        arrived_s = time.monotonic()
+        encoded = self._encoded(packet, arrived_s) if self._with_packets and self.parameters is not None else None
+        if self._skipping and not packet.is_keyframe:
+            return Reading([], encoded, lost=True)
+        self._skipping = False
+        began_s = time.perf_counter()
+        try:
+            pictures = [self._taken(picture, arrived_s) for picture in packet.decode()]
+        except FFmpegError:
+            return Reading([], encoded, lost=True)
+        return Reading(pictures, encoded, decode_ms=(time.perf_counter() - began_s) * 1e3)
+
+    def skip_to_keyframe(self) -> None:
+        """Decode nothing more until a key frame comes."""
+        self._skipping = True
+
+    def _next_packet(self) -> Packet[VideoStream]:
+        until_s = time.monotonic() + self._grab_limit_s
+        while True:
+            try:
+                packet = next(self._packets)
+            except StopIteration:
+                raise SignalLostError(f"{self._address}: the camera ended the stream") from None
+            except BlockingIOError:  # V4L2 without a picture yet
+                if time.monotonic() > until_s:
+                    raise SignalLostError(f"{self._address}: no picture for {self._grab_limit_s:g} s") from None
+                time.sleep(_POLL_S)
+                # An exception ends a generator; the container itself goes on where it was.
+                self._packets = self._container.demux(self._stream)
+                continue
+            except (FFmpegError, OSError) as error:
+                raise SignalLostError(f"{self._address}: {_why_lost(error, self._grab_limit_s)}") from error
+            if packet.size == 0:
+                raise SignalLostError(f"{self._address}: the camera ended the stream")
+            return packet
+
+    def _taken(self, picture: VideoFrame, arrived_s: float) -> Taken:
+        if picture.format.name.startswith("yuv") and not picture.format.name.endswith("420p"):
+            # Cameras' 4:2:2 (MJPEG, YUYV): half of its colour rows are less than the network can see.
+            picture = picture.reformat(format="yuvj420p" if "j" in picture.format.name else "yuv420p")
+        time_s = picture.time if self._has_clock else None
+        stream_s = arrived_s if time_s is None else time_s
+        return Taken(frame_of(picture, 0, 0.0), stream_s, picture.is_corrupt, bool(picture.key_frame))
+
+    def _encoded(self, packet: Packet[VideoStream], arrived_s: float) -> EncodedPacket:
+        time_s = decode_s = arrived_s
+        if self._has_clock and packet.time_base is not None:
+            ticks = packet.pts if packet.pts is not None else packet.dts
+            if ticks is not None:
+                time_s = float(ticks * packet.time_base)
+                decode_s = time_s if packet.dts is None else float(packet.dts * packet.time_base)
+        return EncodedPacket(bytes(packet), time_s, decode_s, packet.is_keyframe)
+
+    def close(self) -> None:
+        """Free the decoder and the sockets. May be called more than once."""
+        self._packets = iter(())
+        self._container.close()
+
+
+def _how_to_open(config: CameraConfig, kind: CameraKind) -> tuple[str, str | None, dict[str, str]]:
+    """FFmpeg's address, demuxer and options of a camera."""
+    if kind == "v4l2":
+        options = {"fflags": "nonblock"}  # DQBUF would wait for ever for a camera that hangs
+        if config.size:
+            options["video_size"] = f"{config.size[1]}x{config.size[0]}"
+        if config.rate:
+            options["framerate"] = f"{config.rate:g}"
+        if config.codec:
+            options["input_format"] = config.codec
+        device = config.uri.removeprefix("v4l2://")
+        return (f"/dev/video{device}" if device.isdigit() else device), "v4l2", options
+    options = dict(_NETWORK_OPTIONS)
+    if kind == "rtsp":
+        options |= {"rtsp_transport": config.transport, "allowed_media_types": "video"}
+        if config.transport == "udp":
+            options |= {"buffer_size": "4194304", "max_delay": "100000", "reorder_queue_size": "64"}
+    return config.uri, None, options
+
+
+def _why_not(error: Exception, limit_s: float) -> str:
+    if isinstance(error, HTTPUnauthorizedError):
+        return "the camera asks for a name and a password, as in rtsp://name:password@host/…"
+    if isinstance(error, HTTPForbiddenError):
+        return "the camera forbids it (403)"
+    if isinstance(error, (ExitError, TimeoutError)):
+        return f"does not answer within {limit_s:g} s"
+    return f"cannot be opened ({_said(error)})"
+
+
+def _why_lost(error: Exception, limit_s: float) -> str:
+    if isinstance(error, (ExitError, TimeoutError)):
+        return f"no picture for {limit_s:g} s"
+    return f"the connection broke ({_said(error)})"
+
+
+def _said(error: Exception) -> str:
+    return str(getattr(error, "strerror", "") or error)
