@@ -26,9 +26,10 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable .
 	@touch $@
 
-# What the tests need besides: linters, and torch to test training.
+# What the tests need besides: linters, torch to test training, and what live runs talk to.
 $(VENV)/.tests: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable '.[dev,train]'
+	scripts/install_test_services
 	@touch $@ $(VENV)/.runtime
 
 clean:

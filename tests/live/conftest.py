@@ -1,0 +1,46 @@
+"""The proving ground: real cameras and a real network, broken on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.live.cameras import MjpegCamera, RtspCamera, require_gstreamer
+from tests.live.network import CorruptingProxy, LossyNetwork
+
+
+@pytest.fixture(scope="session")
+def gstreamer() -> None:
+    """Skips, saying why, where the RTSP server cannot run."""
+    require_gstreamer()
+
+
+@pytest.fixture
+def rtsp_camera(gstreamer: None) -> Iterator[Callable[..., RtspCamera]]:
+    """Starts RTSP cameras; they end with the test."""
+    with ExitStack() as cameras:
+        yield lambda *options, **places: cameras.enter_context(RtspCamera(*options, **places))
+
+
+@pytest.fixture
+def mjpeg_camera() -> Iterator[Callable[..., MjpegCamera]]:
+    """Starts HTTP cameras; they end with the test."""
+    with ExitStack() as cameras:
+        yield lambda **options: cameras.enter_context(MjpegCamera(**options))
+
+
+@pytest.fixture
+def corrupting_proxy() -> Iterator[Callable[[RtspCamera], CorruptingProxy]]:
+    """Stands before an RTSP camera and damages what it sends."""
+    with ExitStack() as proxies:
+        yield lambda camera: proxies.enter_context(CorruptingProxy(camera.port))
+
+
+@pytest.fixture
+def lossy_network() -> Iterator[LossyNetwork]:
+    """A network of its own for a camera; a skip that says why where the machine does not allow it."""
+    network = LossyNetwork()
+    yield network
+    network.close()
