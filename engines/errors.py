@@ -5,17 +5,27 @@
     ├── EngineError              an inference library is missing, or failed to open or run a model
     ├── ConfigError              an option or a configuration file cannot be used
     ├── SourceError              a recording cannot be opened, or broke off while it was read
-    └── SinkError                an output cannot be created or written
+    ├── SinkError                an output cannot be created or written
+    └── LossError                a live run that was to end with its signal has lost it
 
-A user's mistake or a broken input is one of these; the command line prints its message and exits with code 2.
+A user's mistake or a broken input is one of these; the command line prints its message and exits with its code: 2, or 3
+for a `LossError`, which a supervisor answers by starting again.
 Anything else that escapes is a defect of ours and keeps its traceback.
 """
 
-__all__ = ["ClearwayError", "ConfigError", "EngineError", "ModelError", "SinkError", "SourceError"]
+from typing import ClassVar
+
+__all__ = ["ClearwayError", "ConfigError", "EngineError", "LossError", "ModelError", "SinkError", "SourceError"]
 
 
 class ClearwayError(Exception):
-    """Base of all errors raised on purpose. The message says what went wrong, where, and what to do."""
+    """Base of all errors raised on purpose. The message says what went wrong, where, and what to do.
+
+    Attributes:
+        exit_code: What the program ends with when nobody catches it.
+    """
+
+    exit_code: ClassVar[int] = 2
 
 
 class ModelError(ClearwayError):
@@ -36,3 +46,9 @@ class SourceError(ClearwayError):
 
 class SinkError(ClearwayError):
     """An output cannot be created, written or finished."""
+
+
+class LossError(ClearwayError):
+    """A live run that was asked to end when a signal or the engine is lost (``--exit-on-loss``) has lost it."""
+
+    exit_code: ClassVar[int] = 3

@@ -1,6 +1,7 @@
 """The command line: finds the command, runs it, turns errors into one line and an exit code.
 
-Exit codes: 0 done; 2 the input, an option or an output was at fault (one line on stderr says what); 130 interrupted.
+Exit codes: 0 done; 2 the input, an option or an output was at fault (one line on stderr says what); 3 a live run that
+was to end with its signal has lost it; 130 interrupted.
 Anything else is a defect of ours and shows its traceback.
 
 Commands live on the floor that they belong to and are imported by name only when they are called: this module
@@ -24,6 +25,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "replay": ("pipeline.replay", "segment a recording and write overlays, scenes or masks"),
+    "live": ("pipeline.live.command", "segment live cameras: the newest frame, or an honest no signal"),
     "evaluate": ("evaluation.command", "measure a model's accuracy on labelled data"),
     "calibrate": ("calibration.command", "measure a camera, and how it hangs over the road"),
 }
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(_module(parsed.command).run(parsed))
     except ClearwayError as error:
         sys.stderr.write(f"clearway: error: {error}\n")
-        return 2
+        return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("clearway: interrupted; what was done so far is in the outputs\n")
         return 130

@@ -6,30 +6,28 @@ import argparse
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from pipeline.errors import ConfigError
 
-__all__ = ["ReplayConfig", "load_config", "parse_size"]
+__all__ = ["EngineConfig", "ReplayConfig", "Seconds", "load_config", "parse_size"]
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Config = TypeVar("Config", bound="EngineConfig")
 
 
-class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Settings of a replay; the keys of its TOML file.
+class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which model sees, and how: what every run has in common.
 
     Attributes:
         model: Name of a shipped model, or path of an ONNX file.
         engine: Which inference library; ``"auto"`` takes the fastest that opens.
         precision: Arithmetic of the engine; ``"auto"`` takes BF16 where the processor has it, else FP32.
-        size: Network input ``[height, width]`` in pixels; empty fits it to the recording.
+        size: Network input ``[height, width]`` in pixels; empty fits it to the pictures.
         threads: Engine threads; 0 takes one for each physical core that this process may use.
-        start: Seconds into the recording to start at.
-        end: Seconds into the recording to end at; None for its end.
-        pace: Play at the recording's own speed instead of as fast as possible.
     """
 
     model: str = "clearway-lite"
@@ -37,20 +35,47 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     size: Annotated[list[PositiveInt], msgspec.Meta(max_length=2)] = []
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
-    start: Seconds = 0.0
-    end: Seconds | None = None
-    pace: bool = False
 
     @property
     def size_hw(self) -> tuple[int, int] | None:
         """`size` as (H, W), or None where it is to be chosen."""
         return (self.size[0], self.size[1]) if self.size else None
 
+    def check(self, where: str) -> None:
+        """See that the values fit together.
 
-def load_config(file: Path | None, flags: Mapping[str, Any]) -> ReplayConfig:
+        Raises:
+            ConfigError: They do not; `where` says whose they are.
+        """
+        if len(self.size) == 1:
+            raise ConfigError(f"{where}: size needs both height and width, got {self.size}")
+
+
+class ReplayConfig(EngineConfig, frozen=True, forbid_unknown_fields=True):
+    """Settings of a replay; the keys of its TOML file.
+
+    Attributes:
+        start: Seconds into the recording to start at.
+        end: Seconds into the recording to end at; None for its end.
+        pace: Play at the recording's own speed instead of as fast as possible.
+    """
+
+    start: Seconds = 0.0
+    end: Seconds | None = None
+    pace: bool = False
+
+    def check(self, where: str) -> None:
+        """See that the values fit together."""
+        super().check(where)
+        if self.end is not None and self.end <= self.start:
+            raise ConfigError(f"{where}: the end ({self.end:g} s) must come after the start ({self.start:g} s)")
+
+
+def load_config(kind: type[Config], file: Path | None, flags: Mapping[str, Any]) -> Config:
     """Defaults, overridden by a file, overridden by flags.
 
     Args:
+        kind: Which settings.
         file: A TOML file, or None.
         flags: Values from the command line; None means that the flag was not given.
 
@@ -59,13 +84,10 @@ def load_config(file: Path | None, flags: Mapping[str, Any]) -> ReplayConfig:
     """
     settings = _read(file) if file is not None else {}
     where = str(file) if file is not None else "options"
-    _check(settings, where)
+    _convert(kind, settings, where)
     settings.update({key: value for key, value in flags.items() if value is not None})
-    config = _check(settings, where)
-    if len(config.size) == 1:
-        raise ConfigError(f"{where}: size needs both height and width, got {config.size}")
-    if config.end is not None and config.end <= config.start:
-        raise ConfigError(f"{where}: the end ({config.end:g} s) must come after the start ({config.start:g} s)")
+    config = _convert(kind, settings, where)
+    config.check(where)
     return config
 
 
@@ -81,15 +103,15 @@ def parse_size(text: str) -> list[int]:
     return [int(height), int(width)]
 
 
-def _check(settings: Mapping[str, Any], where: str) -> ReplayConfig:
-    known = ReplayConfig.__struct_fields__
+def _convert(kind: type[Config], settings: Mapping[str, Any], where: str) -> Config:
+    known = kind.__struct_fields__
     for key in settings:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
             raise ConfigError(f"{where}: unknown key {key!r}; {hint}")
     try:
-        return msgspec.convert(settings, ReplayConfig)
+        return msgspec.convert(settings, kind)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{where}: {error}") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -16,6 +15,7 @@ from pipeline.capture import Capture
 from pipeline.config import ReplayConfig, load_config, parse_size
 from pipeline.console import Console, progress_line, timings_table
 from pipeline.errors import SinkError
+from pipeline.figures import refuse_unwritable, write_figures
 from pipeline.perception import Perception
 from pipeline.runner import Runner, RunReport
 from pipeline.sinks.base import Sink
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         KeyboardInterrupt: The user interrupted; likewise.
     """
     flags = {name: getattr(args, name) for name in ReplayConfig.__struct_fields__}
-    config = load_config(args.config, flags)
+    config = load_config(ReplayConfig, args.config, flags)
     artifact = load_artifact(find_model(config.model))
     console = Console(quiet=args.quiet)
     timings = StageTimings()
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         stack.callback(source.close)
         sinks = _open_sinks(args.outputs, source, stack) if args.outputs else _window_if_any(console, stack)
         if args.json is not None:
-            _refuse_unwritable(args.json)
+            refuse_unwritable(args.json)
         console.heading(source.info, artifact, sinks)
         runner = Runner(
             Capture(source, timings, start_s=config.start, end_s=config.end, pace=config.pace),
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         finally:
             report = runner.report()
             if args.json is not None:
-                _write_figures(args.json, report, artifact)
+                write_figures(args.json, _figures(report, artifact))
     timings_table(console, report)
     return 0
 
@@ -148,18 +148,3 @@ def _figures(report: RunReport, artifact: ModelArtifact) -> dict[str, Any]:
         "elapsed_s": round(report.elapsed_s, 4),
         "timings_ms": report.timings_ms,
     }
-
-
-def _refuse_unwritable(file: Path) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.open("a").close()
-    except OSError as error:
-        raise SinkError(f"{file}: cannot be written ({error.strerror})") from error
-
-
-def _write_figures(file: Path, report: RunReport, artifact: ModelArtifact) -> None:
-    try:
-        file.write_text(json.dumps(_figures(report, artifact), indent=2) + "\n")
-    except OSError as error:
-        raise SinkError(f"{file}: cannot be written ({error.strerror})") from error

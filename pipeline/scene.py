@@ -196,12 +196,15 @@ class CameraView:
         name: Which camera.
         state: What it was doing.
         age_ms: From capture to result, milliseconds; without a signal, since the last frame; NaN before the first.
+        captured_unix_s: When the frame was captured, in seconds since 1970 (UTC): to find it in other logs. Without a
+            signal, when the scene was made.
         reason: Why there is no signal, in words; "" while there is one.
     """
 
     name: str
     state: CameraState
     age_ms: float
+    captured_unix_s: float = 0.0
     reason: str = ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from pipeline.cameras.address import Flip
 from pipeline.errors import SourceError
 from pipeline.scene import Frame
 
@@ -45,12 +46,14 @@ class VideoParameters:
         size_hw: (H, W) in pixels.
         extradata: The decoder's set-up (H.264: SPS and PPS, in Annex B or avcC form); empty where it is in the stream.
         frame_rate_hz: Nominal rate where the camera says so.
+        flip: How the pictures are turned once they are decoded; what is recorded stays as it came.
     """
 
     codec: str
     size_hw: tuple[int, int]
     extradata: bytes = field(default=b"", repr=False)
     frame_rate_hz: float | None = None
+    flip: Flip = "none"
 
 
 @dataclass(frozen=True, slots=True)

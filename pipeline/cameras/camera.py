@@ -18,7 +18,15 @@ import time
 from dataclasses import dataclass
 
 from pipeline.cameras.address import CameraConfig, Flip, camera_kind, redacted
-from pipeline.cameras.base import CameraRecorder, Connection, EndOfStream, Reading, SignalLostError, Taken
+from pipeline.cameras.base import (
+    CameraRecorder,
+    Connection,
+    EncodedPacket,
+    EndOfStream,
+    Reading,
+    SignalLostError,
+    Taken,
+)
 from pipeline.cameras.clock import StreamClock
 from pipeline.cameras.flip import turned
 from pipeline.cameras.mailbox import Mailbox
@@ -114,6 +122,7 @@ class Camera:
         self._damaged_at_s = -_HEALED_AFTER_S
         self._behind = False
         self._first = True
+        self._records_packets = False
 
     def report(self) -> CameraReport:
         """What is known now. A camera whose frames do not come any more is stale before its connection is given up."""
@@ -165,7 +174,7 @@ class Camera:
             with self._lock:
                 self._report = dataclasses.replace(self._report, description=connection.description)
             if self._recorder is not None:
-                self._recorder.begin(connection.parameters)
+                self._records_packets = self._recorder.begin(connection.parameters)
             self._first = True
             while not stop.is_set():
                 self._deliver(connection, connection.read())
@@ -192,11 +201,13 @@ class Camera:
 
     def _deliver(self, connection: Connection, reading: Reading) -> None:
         """Date, count and leave what came."""
+        arrived_s = time.monotonic()
         if reading.lost:
             self._lose(late=self._behind)
-        for taken in reading.pictures:
-            arrived_s = time.monotonic()
-            source_s, captured_s = self._clock.place(taken.stream_s, arrived_s)
+        dates = [self._clock.place(taken.stream_s, arrived_s) for taken in reading.pictures]
+        if self._recorder is not None and reading.packet is not None and self._clock.runs:
+            self._recorder.packet(_placed(reading.packet, self._clock))
+        for taken, (source_s, captured_s) in zip(reading.pictures, dates, strict=True):
             self._behind = arrived_s - captured_s > _LONG_BEHIND_S
             if self._behind:
                 connection.skip_to_keyframe()
@@ -211,19 +222,10 @@ class Camera:
                 captured_at_s=captured_s,
             )
             self._timings.add("decode", reading.decode_ms)
+            if self._recorder is not None and not self._records_packets:
+                self._recorder.frame(frame)
             self._arrived(frame)
             self._mailbox.put(frame)
-            if self._recorder is not None and connection.parameters is None:
-                self._recorder.frame(frame)
-        if self._recorder is not None and reading.packet is not None and not self._first:
-            packet = reading.packet
-            self._recorder.packet(
-                dataclasses.replace(
-                    packet,
-                    time_s=self._clock.source_time_s(packet.time_s),
-                    decode_time_s=self._clock.source_time_s(packet.decode_time_s),
-                )
-            )
 
     def _is_damaged(self, taken: Taken, arrived_s: float) -> bool:
         """A picture with guessed parts, and every one that builds upon it: up to the next key frame.
@@ -268,3 +270,12 @@ class Camera:
     def _change(self, *, state: CameraState, reason: str) -> None:
         with self._lock:
             self._report = dataclasses.replace(self._report, state=state, reason=reason)
+
+
+def _placed(packet: EncodedPacket, clock: StreamClock) -> EncodedPacket:
+    """The packet on our clock instead of the stream's."""
+    return dataclasses.replace(
+        packet,
+        time_s=clock.source_time_s(packet.time_s),
+        decode_time_s=clock.source_time_s(packet.decode_time_s),
+    )

@@ -58,6 +58,11 @@ class StreamClock:
         self._seen_s = arrived_s
         return self._advance(self.source_time_s(stream_s)), stream_s + self._delay_s
 
+    @property
+    def runs(self) -> bool:
+        """Whether a frame of the present stream was placed, so that other times of it can be."""
+        return self._delay_s is not None
+
     def source_time_s(self, stream_s: float) -> float:
         """A time of the present stream on the clock of `Frame.source_time_s`."""
         return stream_s + self._offset_s

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
+from pathlib import Path
 
 import av
 from av.error import ExitError, FFmpegError, HTTPForbiddenError, HTTPUnauthorizedError
@@ -56,6 +59,8 @@ class FfmpegConnection:
         self._grab_limit_s = grab_limit_s
         self._with_packets = with_packets
         self._skipping = False
+        if kind == "v4l2" and not Path(_device(config)).exists():
+            raise SignalLostError(f"{self._address}: no such device; is the camera plugged in?")
         url, demuxer, options = _how_to_open(config, kind)
         try:
             self._container = av.open(
@@ -64,6 +69,8 @@ class FfmpegConnection:
         except (FFmpegError, OSError, ValueError) as error:
             permanent = isinstance(error, (HTTPUnauthorizedError, HTTPForbiddenError))
             raise SignalLostError(f"{self._address}: {_why_not(error, open_limit_s)}", permanent=permanent) from error
+        if kind == "v4l2":
+            _never_block(url)
         if not self._container.streams.video:
             self._container.close()
             raise SignalLostError(f"{self._address}: sends no video")
@@ -149,21 +156,37 @@ class FfmpegConnection:
 def _how_to_open(config: CameraConfig, kind: CameraKind) -> tuple[str, str | None, dict[str, str]]:
     """FFmpeg's address, demuxer and options of a camera."""
     if kind == "v4l2":
-        options = {"fflags": "nonblock"}  # DQBUF would wait for ever for a camera that hangs
+        options = {}
         if config.size:
             options["video_size"] = f"{config.size[1]}x{config.size[0]}"
         if config.rate:
             options["framerate"] = f"{config.rate:g}"
         if config.codec:
             options["input_format"] = config.codec
-        device = config.uri.removeprefix("v4l2://")
-        return (f"/dev/video{device}" if device.isdigit() else device), "v4l2", options
+        return _device(config), "v4l2", options
     options = dict(_NETWORK_OPTIONS)
     if kind == "rtsp":
         options |= {"rtsp_transport": config.transport, "allowed_media_types": "video"}
         if config.transport == "udp":
             options |= {"buffer_size": "4194304", "max_delay": "100000", "reorder_queue_size": "64"}
     return config.uri, None, options
+
+
+def _device(config: CameraConfig) -> str:
+    device = config.uri.removeprefix("v4l2://")
+    return f"/dev/video{device}" if device.isdigit() else device
+
+
+def _never_block(device: str) -> None:
+    """Let reads of this process's V4L2 device return at once where there is no picture.
+
+    FFmpeg's reader passes EAGAIN on, but has no option to ask for it; and a camera that hangs would hold its thread in
+    VIDIOC_DQBUF for ever, where no time limit of FFmpeg's reaches.
+    """
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.readlink() == Path(device).resolve():
+                os.set_blocking(int(entry.name), False)
 
 
 def _why_not(error: Exception, limit_s: float) -> str:

@@ -10,12 +10,14 @@ from pipeline.timings import TimingsTable
 
 __all__ = ["DROP_CAUSES", "CameraStatus", "EngineState", "LiveStatus"]
 
-DROP_CAUSES = ("late", "superseded", "corrupt")
+DROP_CAUSES = ("late", "superseded", "corrupt", "engine", "starting")
 """Why a frame did not become a scene.
 
 ``late``        older than the run allows when its turn came
 ``superseded``  a newer one came before the engine was free
 ``corrupt``     the decoder could not restore it, or it builds upon one that it could not
+``engine``      the engine failed on it, or had been given up
+``starting``    it came before the engine was open
 """
 
 EngineState = Literal["opening", "running", "restarting", "degraded"]
@@ -62,10 +64,11 @@ class LiveStatus:
     """The whole run.
 
     Attributes:
-        elapsed_s: Since it began.
+        elapsed_s: Since the engine was open; 0 before.
         model: Name of the model.
         engine: Description of the engine; "" until it is open.
         engine_state: What it is doing.
+        engine_failure: What it said when it failed last; "" if it never did.
         cameras: Every camera, in the order they were given.
         outputs: Output → "" while it works, else why it does not any more.
         output_drops: Output → scenes that it was too slow for.
@@ -76,6 +79,7 @@ class LiveStatus:
     model: str
     engine: str
     engine_state: EngineState
+    engine_failure: str
     cameras: tuple[CameraStatus, ...]
     outputs: dict[str, str] = field(default_factory=dict)
     output_drops: dict[str, int] = field(default_factory=dict)

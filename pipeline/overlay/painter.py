@@ -9,6 +9,7 @@ from engines.classes import SegmentationClass
 from pipeline.overlay.ground import GroundPainter
 from pipeline.overlay.panel import Hud, PanelPainter, draw_alerts
 from pipeline.overlay.road_users import draw_road_users
+from pipeline.overlay.slate import draw_slate
 from pipeline.overlay.style import Style
 from pipeline.scene import BgrImage, Scene
 
@@ -31,6 +32,8 @@ class OverlayPainter:
         From bottom to top: the road and its free-space boundary, the road users with outline, foot point and
         label, the alerts, the inset with the figures.
 
+        A live camera's scene without a signal becomes a slate that says so.
+
         Args:
             scene: What to draw; nothing in it is changed.
             hud: Figures of the run; without them the inset shows the counts and the time alone.
@@ -38,6 +41,11 @@ class OverlayPainter:
         Returns:
             (H, W, 3) uint8 BGR, a new array each time and read-only: sinks read it in threads of their own.
         """
+        if scene.camera is not None and not scene.has_signal:
+            height, width = scene.frame.size_hw
+            slate = draw_slate(scene.camera, height, width, Style.for_size(height, width))
+            slate.flags.writeable = False
+            return slate
         self._fit(scene)
         picture = self._ground.draw(scene)
         self._ground.draw_boundary(picture, scene.drivable, self._layer)

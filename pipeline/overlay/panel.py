@@ -26,7 +26,7 @@ class Hud:
 
     Attributes:
         fps: Scenes a second at the moment.
-        latency_ms: Median milliseconds from a decoded frame to its scene.
+        latency_ms: Median milliseconds from a decoded frame to its scene; of a live camera, from capture to result.
         engine: Description of the engine, one line.
         dropped: Frames dropped so far; shown when there are any.
     """
@@ -95,6 +95,9 @@ class PanelPainter:
         if style.compact:
             return lines
         facts = [_Span(_clock(scene.frame.source_time_s), small, GREY)]
+        if scene.camera is not None:
+            facts.insert(0, _Span(scene.camera.name, small, WHITE, SEMIBOLD))
+            facts[1] = replace(facts[1], gap=1.0)
         share = scene.drivable.area_px / max(1, scene.drivable.mask.size)
         facts.append(_Span(f"road {share:.0%}", small, GREY, gap=1.0))
         if hud is not None and hud.dropped:

@@ -5,18 +5,20 @@ The schema is versioned and lies beside its explanation: ``docs/scene-schema.jso
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from pipeline.errors import SinkError
-from pipeline.scene import BgrImage, Scene
+from pipeline.scene import BgrImage, CameraState, CameraView, Scene
 from pipeline.sinks.output_file import OutputFile, explain
 
 __all__ = [
     "SCENE_SCHEMA",
     "AlertRecord",
+    "CameraRecord",
     "DrivableRecord",
     "JsonlSink",
     "RoadUserRecord",
@@ -73,16 +75,50 @@ class AlertRecord(msgspec.Struct, frozen=True):
     message: Annotated[str, msgspec.Meta(description="The evidence in words, for people.")]
 
 
-class SceneRecord(msgspec.Struct, frozen=True, tag_field="schema", tag=SCENE_SCHEMA):
+class CameraRecord(msgspec.Struct, frozen=True):
+    """The live camera that a scene comes from."""
+
+    name: Annotated[str, msgspec.Meta(description="Which camera.")]
+    state: Annotated[
+        CameraState,
+        msgspec.Meta(description='What it was doing. Unless "live" there was no picture, and nothing is claimed.'),
+    ]
+    age_ms: Annotated[
+        float | None,
+        msgspec.Meta(
+            description="Milliseconds from capture to result; without a picture, since the last one; null before the "
+            "first."
+        ),
+    ]
+    captured_unix_s: Annotated[
+        float, msgspec.Meta(description="When the frame was captured, in seconds since 1970 (UTC).")
+    ]
+    reason: Annotated[str, msgspec.Meta(description="Why there is no picture; empty where there is one.")]
+
+
+class SceneRecord(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="schema", tag=SCENE_SCHEMA):
     """What is known of the road at one moment: one line of the file."""
 
-    index: Annotated[Count, msgspec.Meta(description="Position of the frame in the run, from 0.")]
+    index: Annotated[
+        Count,
+        msgspec.Meta(
+            description="Position of the frame in the run, from 0. Of a live camera, among all frames that it gave: "
+            "numbers that are missing were dropped. A line without a picture carries the number that is awaited."
+        ),
+    ]
     source_time_s: Annotated[
-        float, msgspec.Meta(description="Time within the recording in seconds, to the microsecond.")
+        float,
+        msgspec.Meta(
+            description="Time within the recording in seconds, to the microsecond; of a live camera, since the run "
+            "began."
+        ),
     ]
     drivable: DrivableRecord
     road_users: Annotated[list[RoadUserRecord], msgspec.Meta(description="Who is there, largest first.")]
     alerts: Annotated[list[AlertRecord], msgspec.Meta(description="What deserves attention; usually empty.")]
+    camera: Annotated[
+        CameraRecord | None, msgspec.Meta(description="The live camera it comes from; absent in a replay.")
+    ] = None
 
 
 def scene_record(scene: Scene) -> SceneRecord:
@@ -107,6 +143,17 @@ def scene_record(scene: Scene) -> SceneRecord:
             for user in scene.road_users
         ],
         alerts=[AlertRecord(alert.kind, alert.message) for alert in scene.alerts],
+        camera=None if scene.camera is None else _camera_record(scene.camera),
+    )
+
+
+def _camera_record(camera: CameraView) -> CameraRecord:
+    return CameraRecord(
+        name=camera.name,
+        state=camera.state,
+        age_ms=None if math.isnan(camera.age_ms) else round(camera.age_ms, 3),
+        captured_unix_s=round(camera.captured_unix_s, 6),
+        reason=camera.reason,
     )
 
 

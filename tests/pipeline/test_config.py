@@ -13,7 +13,7 @@ from pipeline.errors import ConfigError
 def test_flags_override_the_file_and_the_file_overrides_defaults(tmp_path: Path):
     file = tmp_path / "run.toml"
     file.write_text('engine = "onnxruntime"\nthreads = 2\nsize = [272, 480]\n')
-    config = load_config(file, {"threads": 1, "engine": None})
+    config = load_config(ReplayConfig, file, {"threads": 1, "engine": None})
     assert (config.engine, config.threads, config.size_hw) == ("onnxruntime", 1, (272, 480))
     assert config.model == "clearway-lite"
 
@@ -36,14 +36,14 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path, text: str, mes
     file = tmp_path / "run.toml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=message) as caught:
-        load_config(file, {})
+        load_config(ReplayConfig, file, {})
     assert str(caught.value).startswith(str(file))
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match="cannot be read"):
-        load_config(tmp_path / "nothing.toml", {})
+        load_config(ReplayConfig, tmp_path / "nothing.toml", {})
 
 
 def test_the_readme_shows_every_key_with_its_default(tmp_path: Path):
@@ -51,6 +51,6 @@ def test_the_readme_shows_every_key_with_its_default(tmp_path: Path):
     block = readme.partition("```toml\n")[2].partition("```")[0].replace("# end", "end")
     file = tmp_path / "readme.toml"
     file.write_text(block)
-    config = load_config(file, {})
+    config = load_config(ReplayConfig, file, {})
     assert all(f"{key} =" in block for key in ReplayConfig.__struct_fields__)
     assert config == ReplayConfig(end=12.5)

@@ -1,0 +1,293 @@
+"""The command `live`: cameras in; the newest scene, or an honest "no signal", out."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import rich.live
+
+from engines.artifact import ModelArtifact, find_model, load_artifact
+from engines.factory import choose_input_size, open_engine
+from pipeline.cameras.address import ADDRESSES, CameraConfig, is_camera, name_cameras
+from pipeline.cameras.camera import Camera, CameraLimits
+from pipeline.cameras.mailbox import Mailbox
+from pipeline.config import load_config, parse_size
+from pipeline.console import Console
+from pipeline.errors import ConfigError, SinkError
+from pipeline.figures import refuse_unwritable, write_figures
+from pipeline.live.config import LiveConfig
+from pipeline.live.report import live_figures, live_line, live_table
+from pipeline.live.runner import LiveOutput, LiveRunner
+from pipeline.live.status import LiveStatus
+from pipeline.perception import Perception
+from pipeline.sinks.factory import open_sink
+from pipeline.sinks.window import display_available
+from pipeline.timings import StageTimings
+
+if TYPE_CHECKING:
+    from pipeline.recording import Recorder
+
+__all__ = ["add_arguments", "run"]
+
+_EPILOG = f"""\
+URI: {ADDRESSES}.
+NAME=URI names a camera, as in front=rtsp://10.0.0.2/main rear=/dev/video2.
+OUTPUT: x.mp4 (overlay), x.jsonl (one scene a line), masks/ (class ids as PNG), display:// (window). With several
+cameras an overlay video and masks are written for each: x.front.mp4, masks/front/.
+Without an output and without --web a window opens where there is a display.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what `live` understands."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument("arguments", metavar="URI|OUTPUT", nargs="*", help="cameras, then outputs")
+    parser.add_argument("--duration", type=float, metavar="S", help="end after so many seconds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of the run")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; flags override them")
+    parser.add_argument("--quiet", action="store_true", help="no live line, no table")
+    cameras = parser.add_argument_group("cameras")
+    cameras.add_argument("--camera-size", type=parse_size, metavar="HxW", help="size to ask the cameras for")
+    cameras.add_argument("--camera-rate", type=float, metavar="HZ", help="frames a second to ask the cameras for")
+    cameras.add_argument(
+        "--flip",
+        choices=["none", "rotate-180", "horizontal", "vertical", "clockwise", "counterclockwise"],
+        help="how to turn their pictures",
+    )
+    cameras.add_argument("--codec", metavar="NAME", help="what a V4L2 camera is to send: mjpeg, yuyv422, h264")
+    cameras.add_argument("--transport", choices=["tcp", "udp"], help="how RTSP comes (default: tcp)")
+    fresh = parser.add_argument_group("freshness and loss")
+    fresh.add_argument("--max-age-ms", type=float, metavar="MS", help="drop older frames (default: 1000)")
+    fresh.add_argument("--grab-timeout", type=float, metavar="S", help="reconnect without a picture for so long (2)")
+    fresh.add_argument("--open-timeout", type=float, metavar="S", help="how long connecting may take (5)")
+    fresh.add_argument("--give-up-after", type=float, metavar="S", help="for a camera that was never reached")
+    fresh.add_argument("--exit-on-loss", action="store_true", default=None, help="end with 3 when a camera is lost")
+    engine = parser.add_argument_group("engine")
+    engine.add_argument("--model", metavar="NAME|PATH.onnx", help="shipped model or ONNX file (clearway-lite)")
+    engine.add_argument("--engine", choices=["auto", "openvino", "onnxruntime"], help="inference library")
+    engine.add_argument("--precision", choices=["auto", "fp32", "bf16"], help="arithmetic of the engine")
+    engine.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the pictures)")
+    engine.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each core)")
+    web = parser.add_argument_group("the page")
+    web.add_argument("--web", metavar="[HOST:]PORT", nargs="?", const="", help="serve it (127.0.0.1:8080)")
+    web.add_argument("--web-token", metavar="TOKEN", help="what a browser must know; needed beyond 127.0.0.1")
+    web.add_argument("--restream", metavar="rtsp://…", action="append", help="push the overlay to an RTSP server")
+    record = parser.add_argument_group("recording")
+    record.add_argument("--record", metavar="DIR", help="record the cameras' own frames, and scenes beside them")
+    record.add_argument(
+        "--record-minutes", type=float, metavar="N", help="keep so much (default: what the quota allows)"
+    )
+    record.add_argument("--record-quota-gb", type=float, metavar="G", help="fill no more of the disk (10)")
+    record.add_argument("--record-save-s", type=float, metavar="S", help="save so much before an alert (30)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until the user, the duration or a loss ends it.
+
+    Raises:
+        ClearwayError: A camera, an option or an output is at fault; what was done is in the outputs.
+        KeyboardInterrupt: The user interrupted; likewise.
+    """
+    config, outputs = _settings(args)
+    cameras = name_cameras(config.cameras)
+    artifact = load_artifact(find_model(config.model))
+    console = Console(quiet=args.quiet)
+    if args.json is not None:
+        refuse_unwritable(args.json)
+    with ExitStack() as stack:
+        runner = _assemble(config, cameras, outputs, artifact, console, stack)
+        stack.enter_context(_ended_by_sigterm(runner))
+        try:
+            with _live_line(console, args.quiet) as show:
+                runner.on_turn = show
+                runner.run()
+        finally:
+            status = runner.status()
+            if args.json is not None:
+                write_figures(args.json, live_figures(status, runner.age_ms()))
+            live_table(console, status)
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> tuple[LiveConfig, list[str]]:
+    """The settings, with the cameras and the outputs that the command line names."""
+    arguments: list[str] = args.arguments
+    uris = [argument for place, argument in enumerate(arguments) if is_camera(argument) or place == 0]
+    if args.config is not None and arguments and not is_camera(arguments[0]):
+        uris = uris[1:]  # the cameras are in the file; what stands first is an output
+    outputs = [argument for argument in arguments if argument not in uris]
+    flags = {name: getattr(args, name, None) for name in LiveConfig.__struct_fields__ if name != "cameras"}
+    config = load_config(LiveConfig, args.config, flags)
+    cameras = [CameraConfig(uri) for uri in uris] or config.cameras
+    if not cameras:
+        raise ConfigError(f"no camera is named; give {ADDRESSES}")
+    asked = {"size": args.camera_size, "rate": args.camera_rate, "flip": args.flip, "codec": args.codec,
+             "transport": args.transport}  # fmt: skip
+    given = {key: value for key, value in asked.items() if value is not None}
+    return msgspec.structs.replace(
+        config, cameras=[msgspec.structs.replace(camera, **given) for camera in cameras]
+    ), outputs
+
+
+def _assemble(
+    config: LiveConfig,
+    cameras: Sequence[CameraConfig],
+    outputs: Sequence[str],
+    artifact: ModelArtifact,
+    console: Console,
+    stack: ExitStack,
+) -> LiveRunner:
+    """Open everything that can fail before the first frame, and put the run together."""
+    names = [camera.name for camera in cameras]
+    timings, mailbox, started_s = StageTimings(), Mailbox(names), time.monotonic()
+    sinks = _open_outputs(outputs, names, stack)
+    if not outputs and config.web is None and not config.restream and display_available():
+        sinks += _open_outputs(["display://"], names, stack)
+    recorder = _open_recorder(config, names, stack)
+    if recorder is not None:
+        sinks.append(LiveOutput(recorder.sink()))
+    for address in config.restream:
+        from pipeline.sinks.restream import RestreamSink
+
+        sinks.append(LiveOutput(stack.enter_context(contextlib.closing(RestreamSink(address, names)))))
+    runner: LiveRunner
+    if config.web is not None:
+        from pipeline.web import WebServer, parse_web_address
+
+        server = WebServer(
+            parse_web_address(config.web),
+            status=lambda: runner.status(),  # noqa: PLW0108 - there is no runner yet
+            token=config.web_token,
+            save_recording=None if recorder is None else partial(recorder.save, "button"),
+        )
+        stack.callback(server.close)
+        sinks.append(LiveOutput(server.sink))
+        console.note(f"page: {server.login_url}")
+    limits = CameraLimits(config.open_timeout, config.grab_timeout, config.give_up_after)
+    runner = LiveRunner(
+        [
+            Camera(
+                camera,
+                mailbox,
+                timings,
+                started_s,
+                limits,
+                recorder.for_camera(camera.name) if recorder is not None else None,
+            )
+            for camera in cameras
+        ],
+        mailbox,
+        partial(_open_perception, artifact, config, timings, console),
+        sinks,
+        timings,
+        started_s=started_s,
+        model=artifact.name,
+        max_age_s=config.max_age_ms / 1e3,
+        duration_s=config.duration,
+        exit_on_loss=config.exit_on_loss,
+        stop_limit_s=max(config.grab_timeout, config.open_timeout) + 1.0,
+    )
+    if config.web is not None:
+        server.start()
+    return runner
+
+
+def _open_outputs(outputs: Sequence[str], cameras: Sequence[str], stack: ExitStack) -> list[LiveOutput]:
+    opened: list[LiveOutput] = []
+    for output in outputs:
+        if outputs.count(output) > 1:
+            raise SinkError(f"{output}: named more than once")
+        for name, camera in _one_for_each(output, cameras):
+            sink = open_sink(name)
+            stack.callback(sink.close)
+            opened.append(LiveOutput(sink, camera))
+    return opened
+
+
+def _one_for_each(output: str, cameras: Sequence[str]) -> list[tuple[str, str | None]]:
+    """An output's names, and whose scenes each takes: videos and masks hold one camera, the others hold all."""
+    path = Path(output)
+    if len(cameras) == 1 or path.suffix.lower() == ".jsonl":
+        return [(output, None)]
+    if "://" in output:
+        return [(output, cameras[0])] if output.startswith("display://") else [(output, None)]
+    if path.suffix and not output.endswith("/"):
+        return [(str(path.with_suffix(f".{camera}{path.suffix}")), camera) for camera in cameras]
+    return [(f"{output.rstrip('/')}/{camera}/", camera) for camera in cameras]
+
+
+def _open_recorder(config: LiveConfig, cameras: Sequence[str], stack: ExitStack) -> Recorder | None:
+    if not config.record:
+        return None
+    from pipeline.recording import Recorder
+
+    recorder = Recorder(
+        Path(config.record),
+        cameras,
+        started_at=datetime.now(timezone.utc),
+        minutes=config.record_minutes,
+        quota_bytes=round(config.record_quota_gb * 1e9),
+        save_s=config.record_save_s,
+        name=config.record,
+    )
+    stack.callback(recorder.close)
+    return recorder
+
+
+def _open_perception(
+    artifact: ModelArtifact, config: LiveConfig, timings: StageTimings, console: Console, size_hw: tuple[int, int],
+    cameras: int,
+) -> Perception:  # fmt: skip
+    engine = open_engine(
+        artifact,
+        kind=config.engine,
+        size_hw=config.size_hw or choose_input_size(artifact, size_hw),
+        batch=artifact.input_dims[0] or cameras,
+        precision=config.precision,
+        threads=config.threads or None,
+        on_note=console.note,
+    )
+    return Perception(engine, timings)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm(runner: LiveRunner) -> Iterator[None]:
+    """Let a supervisor's SIGTERM end the run well: outputs are finished, the figures written, the exit code is 0."""
+    before = signal.signal(signal.SIGTERM, lambda *_: runner.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _live_line(console: Console, quiet: bool) -> Iterator[Callable[[LiveStatus], None]]:
+    """A line that always says how the run stands; gives the function that renews it.
+
+    Where nobody watches a terminal, a line is written for every change of state instead.
+    """
+    if quiet or not sys.stderr.isatty():
+        said: dict[str, str] = {}
+
+        def note_changes(status: LiveStatus) -> None:
+            states = {camera.name: camera.state for camera in status.cameras} | {"engine": status.engine_state}
+            if states != said:
+                said.update(states)
+                console.out.print(live_line(status))
+
+        yield note_changes
+        return
+    with rich.live.Live(console=console.out, auto_refresh=False, transient=True) as line:
+        yield lambda status: line.update(live_line(status), refresh=True)
