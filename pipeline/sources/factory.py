@@ -10,15 +10,18 @@ from pipeline.sources.base import IMAGE_SUFFIXES, Source
 
 __all__ = ["open_source"]
 
-_KNOWN = "a video file, an animated GIF, a folder or glob of images, or synthetic://drive?frames=300&seed=1"
+_KNOWN = (
+    "a video file, an animated GIF, a folder or glob of images, what live --record wrote, "
+    "or synthetic://drive?frames=300&seed=1"
+)
 
 
 def open_source(uri: str, *, start_s: float = 0.0) -> Source:
     """Open a recording.
 
     Args:
-        uri: Path of a video (anything FFmpeg reads) or an animated GIF, a folder or glob of images, or
-            ``synthetic://drive?frames=300&seed=1``.
+        uri: Path of a video (anything FFmpeg reads) or an animated GIF, a folder or glob of images, a
+            folder that `live --record` wrote, or ``synthetic://drive?frames=300&seed=1``.
         start_s: Where reading will start, in seconds. A video is sought to the key frame before it, so that
             earlier frames need not be decoded; frames before `start_s` may still come.
 
@@ -33,6 +36,10 @@ def open_source(uri: str, *, start_s: float = 0.0) -> Source:
     if separator and scheme != "file":
         raise SourceError(f"{uri}: the scheme {scheme}:// is not known here. Give {_KNOWN}.")
     path = Path(uri.removeprefix("file://"))
+    if path.is_dir() and _was_recorded(path):
+        from pipeline.sources.recording import RecordingSource
+
+        return RecordingSource(path, start_s=start_s)
     if path.is_dir() or (not path.exists() and glob.has_magic(str(path))):
         from pipeline.sources.images import ImageSource
 
@@ -46,3 +53,9 @@ def open_source(uri: str, *, start_s: float = 0.0) -> Source:
     from pipeline.sources.video import VideoSource
 
     return VideoSource(path, start_s=start_s)
+
+
+def _was_recorded(folder: Path) -> bool:
+    from pipeline.recording.layout import camera_folders
+
+    return bool(camera_folders(folder))
