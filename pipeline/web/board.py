@@ -37,7 +37,8 @@ def ailments(status: LiveStatus, silent_s: float) -> list[str]:
         return []
     reasons = []
     if status.engine_state == "degraded":
-        reasons.append("the engine has failed: pictures are shown, nothing is claimed of the road")
+        why = f" ({status.engine_failure})" if status.engine_failure else ""
+        reasons.append(f"the engine has failed{why}: pictures are shown, nothing is claimed of the road")
     if status.cameras and all(camera.state != "live" for camera in status.cameras):
         states = "; ".join(
             f"{camera.name} is {camera.state}" + (f" ({camera.reason})" if camera.reason else "")
