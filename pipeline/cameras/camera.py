@@ -203,6 +203,8 @@ class Camera:
         """Date, count and leave what came."""
         arrived_s = time.monotonic()
         if reading.lost:
+            if not self._behind:
+                self._damaged_at_s = arrived_s  # What comes next builds upon a picture that nobody has.
             self._lose(late=self._behind)
         dates = [self._clock.place(taken.stream_s, arrived_s) for taken in reading.pictures]
         if self._recorder is not None and reading.packet is not None and self._clock.runs:

@@ -26,6 +26,8 @@ _NETWORK_OPTIONS = {
     "fflags": "nobuffer",
     "analyzeduration": "1000000",
     "probesize": "500000",
+    # Do not stay to measure the rate, which takes up to a second: codec and size are enough.
+    "fpsprobesize": "0",
     "protocol_whitelist": "rtsp,rtsps,rtp,udp,tcp,tls,http,https,crypto",
 }
 

@@ -16,19 +16,21 @@ import shutil
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cameras.address import CameraConfig, CameraKind
-from pipeline.cameras.base import EndOfStream, Reading, SignalLostError, Taken, VideoParameters
+from pipeline.cameras.base import Reading, SignalLostError, Taken, VideoParameters
 from pipeline.scene import BgrImage, Frame, YuvPlanes
 
 __all__ = ["GStreamerConnection", "pipeline_of"]
 
 _PIPE_BYTES = 1 << 20
 _LONGEST_HEADER = 256
+_MARK = b"FRAME\n"
 _KILL_LIMIT_S = 1.0
 _TO_PLANES = (
     "queue leaky=downstream max-size-buffers=1 max-size-bytes=0 max-size-time=0 "
@@ -49,6 +51,47 @@ def pipeline_of(config: CameraConfig, kind: CameraKind) -> str:
         f"! video/x-raw(memory:NVMM),width={width},height={height},framerate={rate}/1,format=NV12 "
         f"! nvvidconv flip-method={_CSI_FLIPS[config.flip]} ! video/x-raw,format=I420 ! {_TO_PLANES}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How the planes of a picture lie behind one another: (H, W) and bytes a row of luma, then of each chroma plane."""
+
+    luma_hw: tuple[int, int]
+    luma_stride: int
+    luma_rows: int
+    chroma_stride: int
+
+    @classmethod
+    def tight(cls, height: int, width: int) -> _Layout:
+        """Without a gap, as yuv4mpeg(5) says."""
+        return cls((height, width), width, height, (width + 1) // 2)
+
+    @classmethod
+    def padded(cls, height: int, width: int) -> _Layout:
+        """As GStreamer's I420 has it: rows of a multiple of four bytes, an even number of them."""
+        return cls((height, width), -(-width // 4) * 4, height + height % 2, -(-((width + 1) // 2) // 4) * 4)
+
+    @property
+    def chroma_hw(self) -> tuple[int, int]:
+        return (self.luma_hw[0] + 1) // 2, (self.luma_hw[1] + 1) // 2
+
+    @property
+    def nbytes(self) -> int:
+        return self.luma_stride * self.luma_rows + 2 * self.chroma_stride * self.chroma_hw[0]
+
+    def planes(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        """Y, U and V of a picture, as views."""
+        luma = self.luma_stride * self.luma_rows
+        chroma = self.chroma_stride * self.chroma_hw[0]
+        y = picture[:luma].reshape(-1, self.luma_stride)[: self.luma_hw[0], : self.luma_hw[1]]
+        u = picture[luma : luma + chroma].reshape(-1, self.chroma_stride)[:, : self.chroma_hw[1]]
+        v = picture[luma + chroma :].reshape(-1, self.chroma_stride)[:, : self.chroma_hw[1]]
+        return y, u, v
+
+
+class _PipelineEnded(Exception):  # noqa: N818 - told apart from silence only to say so
+    """The pipe was closed at its other end."""
 
 
 class GStreamerConnection:
@@ -90,7 +133,7 @@ class GStreamerConnection:
         self._ready.register(self._pipe, selectors.EVENT_READ)
         try:
             header = self._line(time.monotonic() + open_limit_s)
-        except EndOfStream:
+        except _PipelineEnded:
             reason = self._complaint()
             self.close()
             raise SignalLostError(f"{self._address}: the pipeline gave no picture ({reason})") from None
@@ -98,30 +141,45 @@ class GStreamerConnection:
             self.close()
             raise SignalLostError(f"{self._address}: no picture within {open_limit_s:g} s") from None
         self._size_hw, rate_hz, self._full_range = _parse(header)
+        self._inside_frame = False
+        self._layout = _Layout.tight(*self._size_hw)
+        padded = _Layout.padded(*self._size_hw)
+        if padded.nbytes != self._layout.nbytes:
+            self._find_out_layout(padded, time.monotonic() + grab_limit_s)
         self.description = f"GStreamer {self._size_hw[1]}x{self._size_hw[0]}, {rate_hz:.4g} Hz"
 
     def read(self) -> Reading:
         """Wait for the next picture."""
         until_s = time.monotonic() + self._grab_limit_s
         try:
-            if not self._line(until_s).startswith(b"FRAME"):
+            if not self._inside_frame and not self._line(until_s).startswith(b"FRAME"):
                 raise SignalLostError(f"{self._address}: the pipeline wrote something that is no YUV4MPEG2")
-            height, width = self._size_hw
-            chroma_hw = ((height + 1) // 2, (width + 1) // 2)
-            picture = self._exactly(height * width + 2 * chroma_hw[0] * chroma_hw[1], until_s)
-        except EndOfStream:
-            self._child.poll()
-            if self._child.returncode == 0:
-                raise
+            self._inside_frame = False
+            picture = self._exactly(self._layout.nbytes, until_s)
+        except _PipelineEnded:
             raise SignalLostError(f"{self._address}: the pipeline ended ({self._complaint()})") from None
-        y, u, v = np.split(picture, (height * width, height * width + chroma_hw[0] * chroma_hw[1]))
-        planes = YuvPlanes(
-            y.reshape(height, width), u.reshape(chroma_hw), v.reshape(chroma_hw),
-            "bt709" if height > 576 else "bt601", self._full_range,
-        )  # fmt: skip
+        height = self._size_hw[0]
+        planes = YuvPlanes(*self._layout.planes(picture), "bt709" if height > 576 else "bt601", self._full_range)
         arrived_s = time.monotonic()
         frame = Frame(0, 0.0, arrived_s, self._size_hw, lambda: bgr_of(planes), planes=planes)
         return Reading([Taken(frame, arrived_s)])
+
+    def _find_out_layout(self, padded: _Layout, until_s: float) -> None:
+        """Whether rows are padded, as GStreamer keeps them and its y4menc writes them, or not, as the format wants it.
+
+        One picture is given up for it: what follows that many bytes is the next picture's mark, or it is not.
+        """
+        try:
+            self._line(until_s)
+            self._exactly(self._layout.nbytes, until_s)
+            if bytes(self._exactly(len(_MARK), until_s)) == _MARK:
+                self._inside_frame = True
+                return
+            self._exactly(padded.nbytes - self._layout.nbytes - len(_MARK), until_s)
+        except (_PipelineEnded, SignalLostError):
+            self.close()
+            raise SignalLostError(f"{self._address}: the pipeline gave no second picture") from None
+        self._layout = padded
 
     def skip_to_keyframe(self) -> None:
         """Every picture stands for itself."""
@@ -139,7 +197,7 @@ class GStreamerConnection:
 
         Raises:
             SignalLostError: They did not come in time.
-            EndOfStream: The pipeline ended.
+            _PipelineEnded: It did.
         """
         room = np.empty(count, np.uint8)
         view, filled = memoryview(room.data), 0
@@ -151,7 +209,7 @@ class GStreamerConnection:
                     raise SignalLostError(f"{self._address}: no picture for {self._grab_limit_s:g} s") from None
                 continue
             if got == 0:
-                raise EndOfStream
+                raise _PipelineEnded
             filled += got
         return room
 
