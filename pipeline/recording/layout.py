@@ -1,6 +1,6 @@
 """Where a recording lies: folders, file names, and what they say.
 
-    DIR/2026-11-25T13-29-05Z/            one run, by the time it began
+    DIR/000001_2026-11-25T13-29-05Z/     one run: its number, and when it began
         front/                           one camera
             recording.json               see `pipeline.recording.manifest`
             0000000.133466.mp4           a segment: its first picture stands 0.133466 s into the run
@@ -8,7 +8,8 @@
     DIR/saved/2026-11-25T13-31-40Z-button/front/   the same, kept for good
 
 A segment's name is its place in time, so a folder can be read without any index, also after the process was killed or
-the power went. Files are private to the user.
+the power went. Runs are numbered because many vehicles' clocks begin anew with every start. Files are private to the
+user.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from pipeline.errors import SinkError
@@ -31,6 +33,7 @@ __all__ = [
     "folder_names",
     "make_private_folder",
     "new_folder",
+    "run_name",
     "scenes_beside",
     "segment_lengths_us",
     "segment_name",
@@ -50,6 +53,7 @@ TICKS_PER_S = 1_000_000
 _VIDEO_SUFFIX = ".mp4"
 _SCENES_SUFFIX = ".jsonl"
 _SEGMENT = re.compile(r"([0-9]{7,12})\.([0-9]{6})\.mp4")
+_RUN = re.compile(r"([0-9]{6,})_.*")
 _LONGEST_NAME = 60
 
 
@@ -87,15 +91,16 @@ def segments_in(folder: Path) -> list[Path]:
     return [path for _, path in sorted(found)]
 
 
-def segment_lengths_us(starts_us: Sequence[int], longest_us: int) -> list[int]:
+def segment_lengths_us(starts_us: Sequence[int], longest_us: int, last_us: int) -> list[int]:
     """How long each of a camera's segments may be: to the next one's start, or less where the camera was silent.
 
     Args:
         starts_us: When they begin, ascending.
         longest_us: None is taken to be longer than that: what follows is a gap.
+        last_us: How long the last one is taken to be.
     """
-    ends_us = [*starts_us[1:], starts_us[-1] + longest_us] if starts_us else []
-    return [min(end - start, longest_us) for start, end in zip(starts_us, ends_us, strict=True)]
+    lengths_us = [min(end - start, longest_us) for start, end in pairwise(starts_us)]
+    return [*lengths_us, last_us] if starts_us else []
 
 
 def camera_folders(folder: Path) -> list[Path]:
@@ -121,6 +126,12 @@ def folder_names(names: Iterable[str]) -> dict[str, str]:
         taken.add(candidate.casefold())
         chosen[name] = candidate
     return chosen
+
+
+def run_name(folder: Path, moment: datetime) -> str:
+    """Name of the next run in a folder."""
+    numbers = [int(match[1]) for path in folder.iterdir() if (match := _RUN.fullmatch(path.name))]
+    return f"{max(numbers, default=0) + 1:06d}_{time_stamp(moment)}"
 
 
 def time_stamp(moment: datetime) -> str:

@@ -17,7 +17,7 @@ from pipeline.cameras.address import Flip
 from pipeline.cameras.base import CameraRecorder
 from pipeline.errors import ConfigError, SinkError
 from pipeline.recording.intake import SceneLine
-from pipeline.recording.layout import folder_names, make_private_folder, new_folder, time_stamp, to_us
+from pipeline.recording.layout import folder_names, make_private_folder, new_folder, run_name, to_us
 from pipeline.recording.lock import FolderLock
 from pipeline.recording.manifest import RecordingManifest, write_manifest
 from pipeline.recording.ring import Ring
@@ -139,7 +139,7 @@ class Recorder:
                 output=self._output,
             )
             self._ring.make_room(_SMALLEST_SEGMENT_BYTES // 16)
-            self.folder = new_folder(folder, time_stamp(started_at.astimezone(timezone.utc)), self._output)
+            self.folder = new_folder(folder, run_name(folder, started_at.astimezone(timezone.utc)), self._output)
             self._ring.run = self.folder.name
             self._manifests = {}
             names = folder_names(cameras)
@@ -217,7 +217,7 @@ class Recorder:
             The folder that will hold it. A save that still goes on is extended, and its folder returned.
 
         Raises:
-            SinkError: Nothing was recorded yet, the recorder has failed, or saved recordings fill half of the quota.
+            SinkError: Nothing was recorded yet, the recorder has failed, or half of the quota would be saved.
         """
         if self._failure:
             raise SinkError(self._failure)

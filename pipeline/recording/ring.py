@@ -77,7 +77,11 @@ def count_expired(runs_us: Sequence[Sequence[int]], longest_us: int, kept_us: in
         longest_us: As in `layout.segment_lengths_us`.
         kept_us: How much recorded time is kept.
     """
-    lengths_us = [length for starts_us in runs_us for length in segment_lengths_us(starts_us, longest_us)]
+    lengths_us: list[int] = []
+    for position, starts_us in enumerate(runs_us, start=1):
+        # The newest of all has just begun; others may have been cut off anywhere.
+        last_us = 0 if position == len(runs_us) else longest_us // 2
+        lengths_us += segment_lengths_us(starts_us, longest_us, last_us)
     covered_us = 0
     for position in range(len(lengths_us) - 1, -1, -1):
         if covered_us >= kept_us:
@@ -139,7 +143,9 @@ class Ring:
                     by_camera.setdefault(entry.camera_folder, []).append(entry)
             found: list[Kept] = []
             for entries in by_camera.values():
-                lengths_us = segment_lengths_us([entry.start_us for entry in entries], self._longest_us)
+                lengths_us = segment_lengths_us(
+                    [entry.start_us for entry in entries], self._longest_us, self._longest_us
+                )
                 pairs = zip(entries, lengths_us, strict=True)
                 found += [entry for entry, length in pairs if entry.is_open or entry.start_us + length > from_us]
             for entry in found:

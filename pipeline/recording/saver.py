@@ -104,30 +104,46 @@ class Saver:
             The folder.
 
         Raises:
-            SinkError: Nothing was recorded yet, half of the quota is saved already, or the folder cannot be created.
+            SinkError: Nothing was recorded yet, half of the quota would be saved, or the folder cannot be created.
         """
         if self._now_us < 0:
             raise SinkError(f"cannot save from {self._output}: nothing has been recorded yet")
-        if self._ring.saved_bytes > self._quota_bytes // 2:
-            raise SinkError(
-                f"cannot save from {self._output}: saved recordings fill half of the quota; move some of them away"
-            )
         with self._lock:
             until_us = self._now_us + self._save_us // 3
             if self._active is not None and self._now_us <= self._active.until_us:
+                self._require_room(0)
                 self._active.until_us = until_us
                 if reason not in self._active.reasons:
                     self._active.reasons.append(reason)
                     self._active.changed = True
                 return str(self._active.folder)
-            save = _Save(self._new_folder(reason), until_us, [reason])
-            for entry in self._ring.overlapping(self._now_us - self._save_us):
-                save.entries.append(entry)
-                self._jobs.put((save, entry))
-            finished, self._active = self._active, save
+            finished, self._active = self._active, self._begin(reason, until_us)
+            folder = str(self._active.folder)
         if finished is not None:
             self._finish(finished)
-        return str(save.folder)
+        return folder
+
+    def _begin(self, reason: str, until_us: int) -> _Save:
+        entries = self._ring.overlapping(self._now_us - self._save_us)
+        try:
+            self._require_room(sum(entry.size_bytes for entry in entries) * 4 // 3)
+            save = _Save(self._new_folder(reason), until_us, [reason], entries)
+        except SinkError:
+            for entry in entries:
+                self._ring.unpin(entry)
+            raise
+        for entry in entries:
+            self._jobs.put((save, entry))
+        return save
+
+    def _require_room(self, bytes_needed: int) -> None:
+        """Raise a `SinkError` when more than half of the quota would be saved: the ring needs the rest."""
+        saving = sum(entry.size_bytes for entry in self._active.entries) if self._active is not None else 0
+        if self._ring.saved_bytes + saving + bytes_needed > self._quota_bytes // 2:
+            raise SinkError(
+                f"cannot save from {self._output}: half of the quota is all that may be saved; move some of it away, "
+                "or raise --record-quota-gb"
+            )
 
     def _new_folder(self, reason: str) -> Path:
         make_private_folder(self._folder, self._output)
@@ -139,10 +155,17 @@ class Saver:
     def opened(self, entry: Kept) -> None:
         """A segment was begun: it belongs to a save that still goes on."""
         with self._lock:
-            if self._active is not None and entry.start_us <= self._active.until_us:
-                self._ring.pin(entry)
-                self._active.entries.append(entry)
-                self._jobs.put((self._active, entry))
+            if self._active is None or entry.start_us > self._active.until_us:
+                return
+            try:
+                self._require_room(0)
+            except SinkError as error:
+                self._on_note(str(error))
+                self._active.until_us = entry.start_us - 1
+                return
+            self._ring.pin(entry)
+            self._active.entries.append(entry)
+            self._jobs.put((self._active, entry))
 
     def close(self, timeout_s: float) -> None:
         """Finish what goes on; all segments are closed by now."""
@@ -193,10 +216,10 @@ class Saver:
         done = True
         for path in (scenes_beside(entry.video), entry.video):
             target = folder / path.name
+            if not path.exists() or target.exists():
+                continue
             try:
                 os.link(path, target)
-            except (FileExistsError, FileNotFoundError):
-                continue
             except OSError:
                 if entry.is_open:
                     done = False

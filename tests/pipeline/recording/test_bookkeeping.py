@@ -63,7 +63,7 @@ def test_names_that_people_give_stay_readable() -> None:
 
 @given(starts, st.integers(1, 30_000_000))
 def test_segments_do_not_overlap_and_gaps_do_not_count(starts_us: list[int], longest_us: int) -> None:
-    lengths = segment_lengths_us(starts_us, longest_us)
+    lengths = segment_lengths_us(starts_us, longest_us, longest_us)
     assert len(lengths) == len(starts_us)
     assert all(0 < length <= longest_us for length in lengths)
     for position in range(len(starts_us) - 1):
@@ -72,7 +72,10 @@ def test_segments_do_not_overlap_and_gaps_do_not_count(starts_us: list[int], lon
 
 @given(st.lists(starts, max_size=4), st.integers(1, 200_000_000))
 def test_what_goes_is_all_that_can_and_no_more(runs_us: list[list[int]], kept_us: int) -> None:
-    lengths = [length for run in runs_us for length in segment_lengths_us(run, 20_000_000)]
+    last = [10_000_000] * (len(runs_us) - 1) + [0]
+    lengths = [
+        length for run, end in zip(runs_us, last, strict=False) for length in segment_lengths_us(run, 20_000_000, end)
+    ]
     count = count_expired(runs_us, 20_000_000, kept_us)
     if count:
         assert sum(lengths[count:]) >= kept_us
@@ -99,8 +102,7 @@ def test_a_queue_that_is_full_leaves_out_what_could_not_be_decoded(
     for number, (size, is_key, takes) in enumerate(sent):
         intake.put(EncodedPacket(bytes(size), float(number), float(number), is_key))
         assert intake.waiting_bytes <= capacity + 400
-        for _ in range(takes):
-            taken.append(intake.take(0.0))
+        taken += [intake.take(0.0) for _ in range(takes)]
     intake.close()
     while not intake.finished:
         taken.append(intake.take(0.0))

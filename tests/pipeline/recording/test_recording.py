@@ -242,7 +242,7 @@ def test_several_cameras_are_played_one_by_one(tmp_path: Path) -> None:
             send(recorder.for_camera(camera), make_stream(count=10, first=100 + position))
     with pytest.raises(SourceError) as refusal:
         open_source(str(tmp_path))
-    run = "2026-11-25T13-29-05Z"
+    run = "000001_2026-11-25T13-29-05Z"
     assert str(refusal.value) == (
         f"{tmp_path}: holds 3 recordings; name one of them, as in {tmp_path / run / 'front'}: "
         f"{run}/front, {run}/rear_left, {run}/rear_left-2"
@@ -256,8 +256,8 @@ def test_a_later_run_lies_beside_the_earlier_one(tmp_path: Path) -> None:
     for first in (0, 50):
         with recording(tmp_path) as recorder:
             send(recorder.for_camera("front"), make_stream(count=10, first=first))
-    assert numbers(recorded(tmp_path / "2026-11-25T13-29-05Z")) == list(range(10))
-    assert numbers(recorded(tmp_path / "2026-11-25T13-29-05Z-2")) == list(range(50, 60))
+    assert numbers(recorded(tmp_path / "000001_2026-11-25T13-29-05Z")) == list(range(10))
+    assert numbers(recorded(tmp_path / "000002_2026-11-25T13-29-05Z")) == list(range(50, 60))
 
 
 def test_two_runs_at_once_do_not_share_a_folder(tmp_path: Path) -> None:
@@ -304,8 +304,7 @@ def test_a_damaged_segment_midway_is_told_after_everything_was_played(tmp_path: 
     second.write_bytes(second.read_bytes()[:300])
     source, frames = open_source(str(tmp_path)), []
     with pytest.raises(SourceError, match=second.name):
-        for frame in source.frames():
-            frames.append(frame)
+        frames.extend(source.frames())
     assert numbers(frames) == [*range(10), *range(20, 50)]
 
 
