@@ -58,8 +58,8 @@ _LONGEST_NAME = 60
 
 
 def to_us(time_s: float) -> int:
-    """Seconds to the nearest microsecond."""
-    return round(time_s * TICKS_PER_S)
+    """Seconds to the nearest microsecond; halves go where those of a scene's `source_time_s` go."""
+    return round(round(time_s, 6) * TICKS_PER_S)
 
 
 def segment_name(start_us: int) -> str:

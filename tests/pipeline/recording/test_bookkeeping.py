@@ -19,6 +19,7 @@ from pipeline.recording.layout import (
     segment_lengths_us,
     segment_name,
     segment_start_us,
+    to_us,
 )
 from pipeline.recording.ring import count_expired, free_floor_bytes
 
@@ -32,6 +33,11 @@ def test_a_segments_name_is_its_time_and_sorts_by_it(times_us: list[int]) -> Non
     in_a_year = [time_us for time_us in times_us if time_us < 10**13]
     assert sorted(segment_name(time_us) for time_us in in_a_year) == [segment_name(time) for time in sorted(in_a_year)]
     assert scenes_beside(Path("x") / names[0]).name == names[0].replace(".mp4", ".jsonl")
+
+
+@given(st.floats(0, 1e8))
+def test_a_time_in_a_file_is_the_time_in_a_scene(time_s: float) -> None:
+    assert round(to_us(time_s) / 1_000_000, 6) == round(time_s, 6)
 
 
 def test_other_files_are_no_segments() -> None:
