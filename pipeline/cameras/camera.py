@@ -35,7 +35,7 @@ from pipeline.timings import StageTimings
 
 __all__ = ["Camera", "CameraLimits", "CameraReport"]
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _PAUSE_GROWTH = 0.1, 1.0, 2.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _PAUSE_GROWTH = 0.1, 0.5, 2.0
 _SHORTEST_STALE_S = 0.5
 _STALE_PERIODS = 3.0
 _HEALED_AFTER_S = 2.0
@@ -174,7 +174,10 @@ class Camera:
             with self._lock:
                 self._report = dataclasses.replace(self._report, description=connection.description)
             if self._recorder is not None:
-                self._records_packets = self._recorder.begin(connection.parameters)
+                parameters = connection.parameters
+                if parameters is not None:
+                    parameters = dataclasses.replace(parameters, flip=self._flip)
+                self._records_packets = self._recorder.begin(parameters)
             self._first = True
             while not stop.is_set():
                 self._deliver(connection, connection.read())
