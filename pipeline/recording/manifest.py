@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from pipeline.cameras.address import Flip
-from pipeline.recording.layout import MANIFEST_NAME
+from pipeline.recording.layout import MANIFEST_NAME, sync_folder
 
 __all__ = ["RECORDING_SCHEMA", "RecordingManifest", "read_manifest", "write_manifest"]
 
@@ -61,6 +61,7 @@ def write_manifest(folder: Path, manifest: RecordingManifest) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(folder / MANIFEST_NAME)
+        sync_folder(folder)
     except OSError:
         with contextlib.suppress(OSError):
             draft.unlink()

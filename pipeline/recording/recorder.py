@@ -17,7 +17,7 @@ from pipeline.cameras.address import Flip
 from pipeline.cameras.base import CameraRecorder
 from pipeline.errors import ConfigError, SinkError
 from pipeline.recording.intake import SceneLine
-from pipeline.recording.layout import folder_names, make_private_folder, new_folder, run_name, to_us
+from pipeline.recording.layout import folder_names, make_private_folder, new_folder, run_name, sync_folder, to_us
 from pipeline.recording.lock import FolderLock
 from pipeline.recording.manifest import RecordingManifest, write_manifest
 from pipeline.recording.ring import Ring
@@ -148,6 +148,8 @@ class Recorder:
                 (self.folder / plain).mkdir(mode=0o700)
                 write_manifest(self.folder / plain, manifest)
                 self._manifests[plain] = manifest
+            sync_folder(self.folder)
+            sync_folder(folder)
         except OSError as error:
             raise explain(f"cannot write {self._output}", error) from error
         self._saver = Saver(

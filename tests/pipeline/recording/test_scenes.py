@@ -124,19 +124,19 @@ def test_scenes_of_the_replay_are_those_that_were_recorded_live(tmp_path: Path, 
     with recording(tmp_path / "rides", segment_s=0.4) as recorder:
         sink = recorder.sink()
         with Perception(open_engine(artifact, **options), StageTimings()) as perception:
-            live = see_live(recorder.for_camera("front"), clips[0], 0.7312345, perception.see, 30)
-            live += see_live(recorder.for_camera("front"), clips[1], 60.1, perception.see, 20)
+            live = see_live(recorder.for_camera("front"), clips[0], 0.7312345, perception.see, 16)
+            live += see_live(recorder.for_camera("front"), clips[1], 60.1, perception.see, 14)
         for scene in live:
             sink.write(scene, None)
-        wait_until(lambda: recorder.status.pictures == 50)
+        wait_until(lambda: recorder.status.pictures == 30)
     live_by_time = {round(scene.frame.source_time_s, 6): scene for scene in live}
-    assert len(live_by_time) == len(live) > 15
+    assert len(live_by_time) == len(live) > 10
 
     source = open_source(str(tmp_path / "rides"))
     with Perception(open_engine(artifact, **options), StageTimings()) as perception:
         played = {frame.source_time_s: perception.see(frame) for frame in source.frames()}
     source.close()
-    assert len(played) == 50
+    assert len(played) == 30
     for time_s, scene in live_by_time.items():
         again = played[time_s]
         assert np.array_equal(again.segmentation.class_ids, scene.segmentation.class_ids)
@@ -155,4 +155,4 @@ def test_scenes_of_the_replay_are_those_that_were_recorded_live(tmp_path: Path, 
         for key in ("drivable", "road_users", "alerts"):
             assert again_line[key] == line[key]
     with av.open(str(tmp_path / "again.mp4")) as container:
-        assert sum(1 for _ in container.decode(video=0)) == 50
+        assert sum(1 for _ in container.decode(video=0)) == 30
