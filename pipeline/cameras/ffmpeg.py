@@ -31,7 +31,11 @@ _NETWORK_OPTIONS = {
     "protocol_whitelist": "rtsp,rtsps,rtp,udp,tcp,tls,http,https,crypto",
 }
 
-_STREAM_DECODERS_ONE_IN_ONE_OUT = {"flags": "low_delay"}
+_DECODER_OPTIONS = {"flags": "low_delay"}
+"""One packet in, one picture out."""
+
+_STRICT_DECODER_OPTIONS = {"err_detect": "explode"}
+"""Refuse a picture with errors in it. FFmpeg's H.264 decoder marks those that it mended, the others do not."""
 
 _WITHOUT_CLOCK = ("mpjpeg", "jpeg_pipe", "mjpeg", "image2pipe")
 """Demuxers that invent times from a nominal rate, where the stream holds none."""
@@ -79,7 +83,9 @@ class FfmpegConnection:
         self._stream: VideoStream = self._container.streams.video[0]
         context = self._stream.codec_context
         context.thread_type = "SLICE"
-        context.options = _STREAM_DECODERS_ONE_IN_ONE_OUT
+        # H.265 only where packets can be lost: strictness also refuses cameras whose side information is malformed.
+        strict = context.name == "mjpeg" or (context.name == "hevc" and config.transport == "udp")
+        context.options = _DECODER_OPTIONS | (_STRICT_DECODER_OPTIONS if strict else {})
         self._has_clock = self._container.format.name not in _WITHOUT_CLOCK
         rate = self._stream.average_rate or self._stream.guessed_rate
         rate_hz = float(rate) if rate and 0 < rate <= 1000 else None
