@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Tests never look at a clock: a busy machine is no defect.
+settings.register_profile("clearway", deadline=None)
+settings.load_profile("clearway")
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -11,7 +11,17 @@ import msgspec
 
 from pipeline.errors import ConfigError
 
-__all__ = ["ADDRESSES", "CameraConfig", "CameraKind", "Flip", "camera_kind", "is_camera", "name_cameras", "redacted"]
+__all__ = [
+    "ADDRESSES",
+    "CameraConfig",
+    "CameraKind",
+    "Flip",
+    "camera_kind",
+    "is_camera",
+    "name_cameras",
+    "playback_address",
+    "redacted",
+]
 
 ADDRESSES = (
     "v4l2:///dev/video0 (also /dev/video0, 0), csi://0, rtsp://…, http://… (MJPEG), a gst-launch pipeline, "
@@ -26,6 +36,7 @@ _KIND_OF_SCHEME: dict[str, CameraKind] = {
     "v4l2": "v4l2", "csi": "csi", "rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http",
     "synthetic": "playback",
 }  # fmt: skip
+_ENDLESS_FRAMES = 900
 _NAMED = re.compile(r"([A-Za-z][\w-]{0,31})=(.+)", re.DOTALL)
 _PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
@@ -110,12 +121,13 @@ def name_cameras(cameras: list[CameraConfig]) -> list[CameraConfig]:
 def playback_address(uri: str) -> tuple[str, bool]:
     """What `pipeline.sources.open_source` takes for a file played as a camera, and whether it begins again at its end.
 
-    ``synthetic://drive`` has no end: its frames are as many as the renderer can count.
+    ``synthetic://drive`` without a number of frames is a short drive that begins again: a street without end would
+    take as long to build.
     """
     if uri.startswith("synthetic://"):
         given = dict(parse_qsl(urlsplit(uri).query))
         endless = "frames" not in given
-        return (f"{uri}{'&' if given else '?'}frames=100000" if endless else uri), endless
+        return (f"{uri}{'&' if given else '?'}frames={_ENDLESS_FRAMES}" if endless else uri), endless
     path, loop, rest = uri.partition("?loop")
     return (path, True) if loop and not rest else (uri, False)
 

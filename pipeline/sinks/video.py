@@ -70,6 +70,8 @@ class VideoSink:
             raise ValueError("VideoSink.write needs the drawn picture")
         if self._file.closed or self._file.failure is not None:
             raise SinkError(f"cannot write {self.name}: it was closed, or failed before")
+        if self._encoder is None and not scene.has_signal:
+            return  # The file takes the size of the camera's pictures: wait for the first.
         if self._encoder is None:
             self._encoder = self._open_encoder((picture.shape[0], picture.shape[1]))
         encoder = self._encoder

@@ -66,7 +66,7 @@ def test_recordings_say_whether_they_begin_again():
     assert playback_address("drive.mp4?loop") == ("drive.mp4", True)
     assert playback_address("drive.mp4") == ("drive.mp4", False)
     assert playback_address("synthetic://drive?seed=3&frames=20") == ("synthetic://drive?seed=3&frames=20", False)
-    assert playback_address("synthetic://drive?seed=3") == ("synthetic://drive?seed=3&frames=100000", True)
+    assert playback_address("synthetic://drive?seed=3") == ("synthetic://drive?seed=3&frames=900", True)
 
 
 def test_passwords_are_never_shown():
