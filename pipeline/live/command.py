@@ -32,6 +32,7 @@ from pipeline.live.runner import LiveOutput, LiveRunner
 from pipeline.live.status import LiveStatus
 from pipeline.perception import Perception
 from pipeline.sinks.factory import open_sink
+from pipeline.sinks.mosaic import MosaicSink
 from pipeline.sinks.window import display_available
 from pipeline.timings import StageTimings
 
@@ -212,17 +213,16 @@ def _open_outputs(outputs: Sequence[str], cameras: Sequence[str], stack: ExitSta
         for name, camera in _one_for_each(output, cameras):
             sink = open_sink(name)
             stack.callback(sink.close)
-            opened.append(LiveOutput(sink, camera))
+            joined = len(cameras) > 1 and sink.needs_overlay and camera is None
+            opened.append(LiveOutput(MosaicSink(sink, cameras) if joined else sink, camera))
     return opened
 
 
 def _one_for_each(output: str, cameras: Sequence[str]) -> list[tuple[str, str | None]]:
     """An output's names, and whose scenes each takes: videos and masks hold one camera, the others hold all."""
     path = Path(output)
-    if len(cameras) == 1 or path.suffix.lower() == ".jsonl":
+    if len(cameras) == 1 or path.suffix.lower() == ".jsonl" or "://" in output:
         return [(output, None)]
-    if "://" in output:
-        return [(output, cameras[0])] if output.startswith("display://") else [(output, None)]
     if path.suffix and not output.endswith("/"):
         return [(str(path.with_suffix(f".{camera}{path.suffix}")), camera) for camera in cameras]
     return [(f"{output.rstrip('/')}/{camera}/", camera) for camera in cameras]
