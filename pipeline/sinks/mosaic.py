@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from pipeline.scene import BgrImage, Scene
 from pipeline.sinks.base import Sink
+from pipeline.sinks.h264 import fitted
 
 __all__ = ["MosaicSink"]
 
@@ -67,14 +67,7 @@ class MosaicSink:
         height, width = self._tile_hw
         row, column = divmod(position, self._columns)
         tile = self._canvas[row * (height + _GAP_PX) :, column * (width + _GAP_PX) :][:height, :width]
-        factor = min(height / picture.shape[0], width / picture.shape[1])
-        fitted_h, fitted_w = round(picture.shape[0] * factor), round(picture.shape[1] * factor)
-        top, left = (height - fitted_h) // 2, (width - fitted_w) // 2
-        tile[:] = 0
-        interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        tile[top : top + fitted_h, left : left + fitted_w] = cv2.resize(
-            picture, (fitted_w, fitted_h), interpolation=interpolation
-        )
+        tile[:] = fitted(picture, self._tile_hw)
 
     def close(self) -> None:
         """Close the sink behind. May be called more than once."""
