@@ -69,7 +69,7 @@ class Application:
         save_recording: Callable[[], str] | None,
         abort: Callable[[tuple[str, int]], None],
     ) -> None:
-        self._access, self._metrics, self._save_recording = access, metrics, save_recording
+        self._access, self._metrics, self._save_recording, self._abort = access, metrics, save_recording, abort
         self._board = StatusBoard(status, feeds, can_save=save_recording is not None)
         self._streams = JpegStreams(feeds)
         self._overlays = OverlayStreams(feeds)
@@ -128,7 +128,7 @@ class Application:
             return PlainTextResponse("There are too many readers.\n", 503)
         if request.method == "HEAD":
             return Response(media_type=MEDIA_TYPE)
-        return _OverlayResponse(self._overlays, camera)
+        return _OverlayResponse(self._overlays, camera, self._abort)
 
     async def _save(self, _: Request) -> Response:
         if self._save_recording is None:
@@ -146,12 +146,16 @@ class Application:
 class _OverlayResponse(StreamingResponse):
     """Reads for as long as it is being sent."""
 
-    def __init__(self, overlays: OverlayStreams, camera: str) -> None:
-        self._overlays, self._camera = overlays, camera
+    def __init__(self, overlays: OverlayStreams, camera: str, abort: Callable[[tuple[str, int]], None]) -> None:
+        self._overlays, self._camera, self._abort = overlays, camera, abort
         super().__init__(iter(()), media_type=MEDIA_TYPE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._overlays.reading(self._camera) as chunks:
+        def end() -> None:
+            if scope["client"] is not None:
+                self._abort(scope["client"])
+
+        with self._overlays.reading(self._camera, end) as chunks:
             self.body_iterator = chunks
             await super().__call__(scope, receive, send)
 

@@ -36,7 +36,8 @@ _TS_OPTIONS = {"mpegts_flags": "pat_pmt_at_frames", "omit_video_pes_length": "0"
 class _Reader:
     """What waits for one reader; lives in the server's loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_lag: Callable[[], None]) -> None:
+        self._on_lag = on_lag
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self._started = False
@@ -52,6 +53,7 @@ class _Reader:
         if self._size > _BACKLOG_BYTES:
             self._chunks.clear()
             self.end()
+            self._on_lag()
         self._changed.set()
 
     def end(self) -> None:
@@ -168,12 +170,17 @@ class OverlayStreams:
         return self.reader_count >= _MOST_READERS
 
     @contextlib.contextmanager
-    def reading(self, camera: str) -> Iterator[AsyncIterator[bytes]]:
-        """The camera's overlay from the next keyframe on. It ends when the reader lags, or the run ends."""
+    def reading(self, camera: str, on_lag: Callable[[], None]) -> Iterator[AsyncIterator[bytes]]:
+        """The camera's overlay from the next keyframe on. It ends when the reader lags, or the run ends.
+
+        Args:
+            camera: Which.
+            on_lag: Called when the reader lags: what was sent already may never be read.
+        """
         encoding = self._encodings.get(camera)
         if encoding is None or encoding.ended:
             encoding = self._encodings[camera] = _Encoding(self._feeds[camera], self._feeds)
-        reader = _Reader()
+        reader = _Reader(on_lag)
         encoding.readers.add(reader)
         try:
             yield reader.chunks()

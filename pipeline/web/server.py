@@ -81,6 +81,11 @@ class WebServer:
         self._thread.start()
         self._ready.wait(CLOSE_LIMIT_S)
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether its thread is at work."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """End every connection, the loop and the thread, within two seconds. May be called more than once."""
         if self._closed:

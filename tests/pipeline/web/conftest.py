@@ -11,10 +11,16 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from pipeline.web import WebServer
 from tests.pipeline.web.feeder import Run
 
-_FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture
@@ -32,6 +38,18 @@ def server(run: Run) -> Iterator[WebServer]:
     server.start()
     run.feed(server.sink)
     yield server
+    server.close()
+
+
+@pytest.fixture
+def noisy() -> Iterator[tuple[Run, WebServer]]:
+    """A run with one camera whose pictures are hard to compress, and its page."""
+    run = Run("front", size_hw=(720, 1280), noisy=True)
+    server = WebServer(("127.0.0.1", 0), status=run.status)
+    server.start()
+    run.feed(server.sink)
+    yield run, server
+    run.close()
     server.close()
 
 

@@ -40,13 +40,15 @@ class FedCamera:
 class Run:
     """Feeds a sink as a live run does: 25 scenes a second a camera, two without a signal."""
 
-    def __init__(self, *names: str, size_hw: tuple[int, int] = (180, 320)) -> None:
+    def __init__(self, *names: str, size_hw: tuple[int, int] = (180, 320), noisy: bool = False) -> None:
+        """Noisy pictures cannot be compressed: who does not take them fills all buffers at once."""
         self.cameras = {name: FedCamera(name) for name in names}
         self.engine_state: EngineState = "running"
         self.engine_failure = ""
         self.is_paused = False
         self.writes_s: list[float] = []
         self._size_hw = size_hw
+        self._noise = np.random.default_rng(1).integers(0, 255, (4, *size_hw, 3), np.uint8) if noisy else None
         self._started_s = time.monotonic()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -99,7 +101,10 @@ class Run:
                 if self.is_paused or (camera.state != "live" and tick % 12):
                     continue
                 scene = self.scene(camera)
-                picture = moving_picture(camera.count, self._size_hw, lit=scene.has_signal)
+                if self._noise is None:
+                    picture = moving_picture(camera.count, self._size_hw, lit=scene.has_signal)
+                else:
+                    picture = self._noise[tick % len(self._noise)]
                 began_s = time.perf_counter()
                 sink.write(scene, picture)
                 self.writes_s.append(time.perf_counter() - began_s)
