@@ -27,7 +27,7 @@ _KEYFRAME_EVERY_US = TICKS_PER_S
 _THREADS = 1
 """A frame of 1280x720 takes some 5 ms of a core; the network needs the others."""
 
-_OPTIONS = {"preset": "superfast", "crf": "23", "tune": "zerolatency", "forced-idr": "1", "g": "600"}
+_OPTIONS = {"preset": "superfast", "crf": "20", "tune": "zerolatency", "forced-idr": "1", "g": "600"}
 _STANDARDS = {"bt709": "bt709", "bt601": "smpte170m"}
 
 

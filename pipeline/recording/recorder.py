@@ -37,6 +37,10 @@ _QUEUE_BYTES = 64 * 2**20
 """What of each camera may wait for the disk: a minute of 8 Mbit/s; some twenty frames of 1920x1080 to encode."""
 
 _FINISH_LIMIT_S = 5.0
+
+_OF_OUR_OWN = frozenset({"no_signal", "engine_failed"})
+"""Alerts of what is wrong with us and not on the road. They last, and saving for as long would fill the quota."""
+
 _SMALLEST_SEGMENT_BYTES = 64 * 2**10
 
 
@@ -80,7 +84,7 @@ class Recorder:
         quota_bytes: What everything in the folder may take, earlier runs and saved recordings included. At least
             1 GB or 5 % of the disk is left free whatever the quota says.
         save_s: How far back `save` reaches; it goes on for a third of that.
-        save_on_alert: Whether a scene with an alert saves.
+        save_on_alert: Whether a scene with an alert of something on the road saves.
         segment_s: After how long a segment is followed by the next, at a key frame.
         queue_bytes: What of each camera may wait for the disk.
         name: What the user called the folder; its path if None.
@@ -203,9 +207,10 @@ class Recorder:
             return
         line = msgspec.json.encode(scene_record(scene)) + b"\n"
         track.scene(SceneLine(to_us(scene.frame.source_time_s), line))
-        if self._save_on_alert and scene.has_signal and scene.alerts:
+        kinds = [alert.kind for alert in scene.alerts if alert.kind not in _OF_OUR_OWN]
+        if self._save_on_alert and kinds:
             try:
-                self.save(scene.alerts[0].kind)
+                self.save(kinds[0])
             except SinkError as error:
                 self._notice(str(error))
 

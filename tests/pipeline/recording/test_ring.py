@@ -279,13 +279,14 @@ def test_saving_before_anything_was_recorded_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "saved").exists()
 
 
-def test_a_lost_signal_is_no_alert_worth_saving(tmp_path: Path, long_stream: Stream) -> None:
+@pytest.mark.parametrize(("kind", "state"), [("no_signal", "reconnecting"), ("engine_failed", "live")])
+def test_what_is_wrong_with_ourselves_is_no_alert_worth_saving(
+    tmp_path: Path, long_stream: Stream, kind: str, state: Any
+) -> None:
     with recording(tmp_path) as recorder:
         play_into(recorder, long_stream, 0.0)
-        blind = camera_scene(1, 10.0, alerts=(Alert("no_signal", "the camera is gone"),))
-        recorder.sink().write(
-            replace(blind, camera=CameraView("front", "reconnecting", age_ms=500.0, reason="timed out")), None
-        )
+        blind = camera_scene(1, 10.0, alerts=(Alert(kind, "the camera is gone"),))
+        recorder.sink().write(replace(blind, camera=CameraView("front", state, age_ms=500.0, reason="timed out")), None)
         assert recorder.status.saving == ""
         recorder.sink().write(camera_scene(1, 9.0, alerts=(Alert("person", "…"),), camera="no such camera"), None)
-    assert json.loads(next(tmp_path.rglob("*.jsonl")).read_text())["alerts"][0]["kind"] == "no_signal"
+    assert json.loads(next(tmp_path.rglob("*.jsonl")).read_text())["alerts"][0]["kind"] == kind
