@@ -57,13 +57,19 @@ class Intake:
         self._skipping = False
         self._closed = False
         self._changed = threading.Condition()
-        self._dropped = 0
+        self._dropped = self._dropped_scenes = 0
 
     @property
     def dropped(self) -> int:
         """Pictures that were left out."""
         with self._changed:
             return self._dropped
+
+    @property
+    def dropped_scenes(self) -> int:
+        """Scenes that were left out."""
+        with self._changed:
+            return self._dropped_scenes
 
     @property
     def waiting_bytes(self) -> int:
@@ -83,6 +89,7 @@ class Intake:
                 return False
             if not self._fits(item, cost):
                 self._dropped += isinstance(item, (EncodedPacket, Frame))
+                self._dropped_scenes += isinstance(item, SceneLine)
                 return False
             self._items.append((item, cost))
             self._waiting_bytes += cost

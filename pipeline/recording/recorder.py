@@ -57,6 +57,7 @@ class RecorderStatus:
         kept_bytes: What lies in the folder of all runs, saved recordings included.
         dropped: Camera → pictures that the disk was too slow for.
         left_out: Camera → pictures that could not be recorded: before the first key frame, or damaged.
+        dropped_scenes: Scenes that the disk was too slow for.
         saving: The folder that is being saved into, or "".
         note: The last thing that went wrong without ending the recording, or "".
     """
@@ -69,6 +70,7 @@ class RecorderStatus:
     kept_bytes: int
     dropped: dict[str, int] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+    dropped_scenes: int = 0
     saving: str = ""
     note: str = ""
 
@@ -176,6 +178,7 @@ class Recorder:
                 queue_bytes=queue_bytes,
                 output=self._output,
                 on_flip=partial(self._tell_flip, plain),
+                on_note=self._notice,
                 on_failure=self._fail,
             )
             for camera, plain in names.items()
@@ -243,6 +246,7 @@ class Recorder:
             kept_bytes=self._ring.total_bytes,
             dropped={camera: track.dropped for camera, track in self._tracks.items()},
             left_out={camera: track.left_out for camera, track in self._tracks.items()},
+            dropped_scenes=sum(track.dropped_scenes for track in tracks),
             saving=self._saver.active,
             note=self._note,
         )

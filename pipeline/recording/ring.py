@@ -165,19 +165,22 @@ class Ring:
     # What comes.
 
     def opened(self, video: Path, start_us: int) -> Kept:
-        """A segment was begun; those of its camera that are too old go.
-
-        Raises:
-            SinkError: They cannot be deleted.
-        """
+        """A segment was begun."""
         entry = Kept(video, start_us, is_open=True)
         with self._lock:
             self._entries.append(entry)
+        return entry
+
+    def expire(self, camera_folder: str) -> None:
+        """Delete what of a camera is older than what is kept.
+
+        Raises:
+            SinkError: It cannot be deleted.
+        """
         if self._kept_us is not None:
             with self._one_at_a_time:
-                for old in self._expired(entry.camera_folder, self._kept_us):
+                for old in self._expired(camera_folder, self._kept_us):
                     self._delete(old)
-        return entry
 
     def closed(self, entry: Kept, size_bytes: int) -> None:
         """A segment is finished; its true size."""
@@ -220,8 +223,11 @@ class Ring:
                     raise self._no_room(bytes_needed)
                 self._delete(victim)
 
-    def give_way(self) -> bool:
+    def give_way(self, newest: Kept | None) -> bool:
         """The disk says that it is full, whatever was counted: delete the oldest segment.
+
+        Args:
+            newest: What could not be written to; it stays, and so does what is newer.
 
         Returns:
             Whether there was one.
@@ -229,9 +235,10 @@ class Ring:
         with self._one_at_a_time:
             with self._lock:
                 victim = self._oldest()
-            if victim is not None:
-                self._delete(victim)
-            return victim is not None
+            if victim is None or (newest is not None and victim.age_order >= newest.age_order):
+                return False
+            self._delete(victim)
+            return True
 
     def measure_saved(self) -> None:
         """Look how much lies in ``saved``: the user may have taken something away."""

@@ -155,6 +155,9 @@ class Segment:
             self._check()
         finally:
             self._file.close()
+            if self._file.failure is not None and self.pictures <= 1:  # Not even the first is in it.
+                with contextlib.suppress(OSError):
+                    self.video.unlink()
 
     def close(self) -> None:
         """Close everything. May be called more than once.
@@ -171,7 +174,11 @@ class Segment:
     @property
     def size_bytes(self) -> int:
         """What the files hold now."""
-        return sum(path.stat().st_size for path in (self.video, scenes_beside(self.video)) if path.exists())
+        total = 0
+        for path in (self.video, scenes_beside(self.video)):
+            with contextlib.suppress(OSError):
+                total += path.stat().st_size
+        return total
 
     def _check(self) -> None:
         for file in (self._file, self._scenes):

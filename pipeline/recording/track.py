@@ -19,7 +19,7 @@ from pipeline.errors import SinkError
 from pipeline.recording.bitstream import COPIED_CODECS, Unwrapper, parameters_of
 from pipeline.recording.encoder import FrameEncoder
 from pipeline.recording.intake import Begin, End, Intake, Item, SceneLine
-from pipeline.recording.layout import to_us
+from pipeline.recording.layout import TICKS_PER_S, to_us
 from pipeline.recording.ring import Kept, Ring
 from pipeline.recording.saver import Saver
 from pipeline.recording.segment import FRAGMENT_BYTES, Segment, UnplayableError
@@ -31,6 +31,12 @@ SYNC_EVERY_S = 1.0
 """How often everything is brought onto the disk: what a loss of power may cost."""
 
 _WAIT_S = 0.1
+_LONGEST = 4
+"""How many times the size of a segment may be waited for a key frame."""
+
+_LONGEST_GAP_US = 600 * TICKS_PER_S
+"""After a longer one a segment does not go on: a picture cannot be shown for more than 2**31 microseconds."""
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -55,6 +61,7 @@ class CameraTrack:
         queue_bytes: How much may wait for the disk.
         output: What the user called the recording, for messages.
         on_flip: Called by the writing thread when the packets of a connection are not as the pictures should be seen.
+        on_note: Called by the writing thread with what went wrong without ending the recording.
         on_failure: Called once, by the writing thread, with the reason.
     """
 
@@ -70,6 +77,7 @@ class CameraTrack:
         queue_bytes: int,
         output: str,
         on_flip: Callable[[Flip], None],
+        on_note: Callable[[str], None],
         on_failure: Callable[[str], None],
     ) -> None:
         self.camera = camera
@@ -77,13 +85,14 @@ class CameraTrack:
         self._ring, self._saver = ring, saver
         self._segment_us, self._segment_bytes = segment_us, segment_bytes
         self._output = output
-        self._on_flip, self._on_failure = on_flip, on_failure
+        self._on_flip, self._on_note, self._on_failure = on_flip, on_note, on_failure
         self._intake = Intake(queue_bytes)
         self.segments = self.pictures = self.written_bytes = self.left_out = 0
         # What is being written: the newest segment, and the one before, whose last scenes are still to come.
         self._page: _Page | None = None
         self._page_before: _Page | None = None
         self._writing = False
+        self._newest_us = 0
         self._dirty = False
         self._synced_s = time.monotonic()
         # How to read what the camera sends.
@@ -123,6 +132,11 @@ class CameraTrack:
         """Pictures that the disk was too slow for."""
         return self._intake.dropped
 
+    @property
+    def dropped_scenes(self) -> int:
+        """Scenes that the disk was too slow for."""
+        return self._intake.dropped_scenes
+
     def finish(self) -> None:
         """Take nothing more; what waits is still written."""
         self._intake.close()
@@ -153,9 +167,11 @@ class CameraTrack:
 
     def _fail(self, reason: str) -> None:
         self._intake.close(discard=True)
-        with contextlib.suppress(SinkError, UnplayableError):
-            self._close_segments()
-        self._on_failure(reason)
+        try:
+            with contextlib.suppress(SinkError):
+                self._close_segments()
+        finally:
+            self._on_failure(reason)
 
     def _write(self, item: Item) -> None:
         """Write an item. When the disk is full although there seemed to be room, older segments give way."""
@@ -164,9 +180,10 @@ class CameraTrack:
         except SinkError as error:
             if getattr(error.__cause__, "errno", None) not in _FULL:
                 raise
-            with contextlib.suppress(SinkError, UnplayableError):
+            newest = self._page.kept if self._page is not None else None
+            with contextlib.suppress(SinkError):
                 self._close_segments()
-            if not self._ring.give_way():
+            if not self._ring.give_way(newest):
                 raise
 
     def _dispatch(self, item: Item) -> None:
@@ -210,6 +227,10 @@ class CameraTrack:
             picture = self._unwrapper.bare(packet.data)
             if packet.is_keyframe:
                 self._turn_page(picture, time_us)
+            elif self._page is not None and self._page.kept.size_bytes > _LONGEST * self._segment_bytes:
+                self._end_endless()
+            elif time_us - self._newest_us > _LONGEST_GAP_US:
+                self._finish_video()
             page = self._page
             if page is None or not self._writing or time_us < page.segment.start_us:
                 self.left_out += 1  # Nothing that it could be decoded from has come yet.
@@ -221,10 +242,17 @@ class CameraTrack:
             self.left_out += 1
             self._finish_video()
             return
+        self._newest_us = time_us
         self.pictures += 1
         self.written_bytes += size
         self._dirty = True
         self._saver.advance(time_us)
+
+    def _end_endless(self) -> None:
+        """A camera that sends no key frames would fill the whole quota with one segment, which cannot be deleted."""
+        if self._writing:
+            self._on_note(f"{self.camera} has sent no key frame for too long: not recorded until it sends one")
+            self._close_segments()
 
     def _turn_page(self, picture: bytes, time_us: int) -> None:
         """Begin a segment, if this key picture is to be the first of one."""
@@ -244,6 +272,7 @@ class CameraTrack:
         self._parameters, self._writing = parameters, True
         self.segments += 1
         self._saver.opened(self._page.kept)
+        self._ring.expire(self.folder.name)
 
     def _write_scene(self, line: SceneLine) -> None:
         for page in (self._page, self._page_before):

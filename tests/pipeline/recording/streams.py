@@ -30,6 +30,11 @@ _ENCODERS = {
         {"bf": "2", "g": "12", "preset": "veryfast", "x264-params": "open-gop=0"},
         "h264_mp4toannexb",
     ),
+    "h264-endless": (
+        "libx264",
+        {"bf": "0", "g": "100000", "preset": "ultrafast", "sc_threshold": "0"},
+        "h264_mp4toannexb",
+    ),
     "hevc": (
         "libx265",
         {"preset": "ultrafast", "x265-params": "keyint=10:bframes=0:log-level=none"},
@@ -65,7 +70,8 @@ def make_stream(
     """A stream of numbered pictures, from number `first` on.
 
     Args:
-        kind: "h264" (a key frame every 10), "h264-b" (with B-frames), "hevc" or "mjpeg".
+        kind: "h264" (a key frame every 10), "h264-b" (with B-frames), "h264-endless" (one key frame in all), "hevc" or
+            "mjpeg".
         wrapping: How H.264 and HEVC are wrapped.
         noise: Added to the pictures, so that they cost more.
     """

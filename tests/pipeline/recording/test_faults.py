@@ -195,6 +195,60 @@ def test_a_disk_that_fails_midway_keeps_what_it_has(tmp_path: Path, monkeypatch:
     assert "ended before the run did" in open_source(str(tmp_path)).info.description
 
 
+def refuse_after(monkeypatch: pytest.MonkeyPatch, written: int, times_refused: int) -> None:
+    """A disk that says it is full after so many more bytes, so many times, whatever was counted."""
+    real, state = os.write, {"left": written, "refusals": times_refused}
+
+    def write(descriptor: int, data: Any) -> int:
+        state["left"] -= len(data)
+        if state["left"] < 0 and state["refusals"] > 0:
+            state["refusals"] -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(descriptor, data)
+
+    monkeypatch.setattr("pipeline.sinks.output_file.os.write", write)
+
+
+def test_a_disk_that_is_fuller_than_it_says_gets_room_by_the_oldest_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = make_stream("h264", 100, noise=12)
+    with recording(tmp_path, segment_s=0.4) as recorder:
+        refuse_after(monkeypatch, 200_000, times_refused=1)
+        send(recorder.for_camera("front"), stream)
+    assert recorder.status.failure == ""
+    frames = recorded(tmp_path)
+    assert times(frames)[-1] == 3.96
+    assert times(frames)[0] == 0.4, "the first segment gave way"
+    assert 80 <= len(frames) <= 90 - 1
+    assert numbers(frames) == [round(time_s * 25) for time_s in times(frames)]
+
+
+def test_what_was_just_recorded_does_not_give_way_to_what_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recording(tmp_path) as recorder:
+        refuse_after(monkeypatch, 50_000, times_refused=1000)
+        send(recorder.for_camera("front"), make_stream("h264", 100, noise=12))
+        wait_until(lambda: recorder.status.failure != "")
+    assert "the disk is full" in recorder.status.failure
+    assert len(recorded(tmp_path)) > 10
+
+
+def test_a_camera_that_never_sends_another_key_frame_cannot_fill_the_quota(tmp_path: Path) -> None:
+    stream = make_stream("h264-endless", 250, noise=20)
+    sent = sum(len(packet.data) for packet in stream.packets)
+    with recording(tmp_path, quota_bytes=sent) as recorder:
+        send(recorder.for_camera("front"), stream)
+        send(recorder.for_camera("front"), stream, 20.0)
+    assert recorder.status.failure == ""
+    assert "no key frame for too long" in recorder.status.note
+    assert recorder.status.left_out["front"] > 100
+    frames = recorded(tmp_path)
+    assert numbers(frames) == [round((time_s % 20) * 25) for time_s in times(frames)]
+    assert times(frames)[-1] > 20.0
+
+
 def test_nothing_is_left_running_or_open(tmp_path: Path) -> None:
     stream = make_stream(count=20)
     descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()  # noqa: PTH208

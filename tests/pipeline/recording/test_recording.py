@@ -12,6 +12,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.cameras.base import VideoParameters
 from pipeline.errors import ConfigError, SinkError, SourceError
@@ -325,3 +327,44 @@ def test_the_rate_that_players_show_is_that_of_the_stream(tmp_path: Path) -> Non
         send(recorder.for_camera("front"), make_stream("mjpeg", 31, rate_hz=10.0))
     with av.open(str(videos(tmp_path)[0])) as container:
         assert container.streams.video[0].average_rate == pytest.approx(Fraction(10), rel=0.04)
+
+
+_BLOCKS = {kind: make_stream(kind, 30) for kind in ("h264", "mjpeg", "h264-b")}
+connections = st.lists(
+    st.tuples(st.sampled_from(sorted(_BLOCKS)), st.floats(1e-4, 100.0), st.integers(1, 30)), min_size=1, max_size=5
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(connections, st.floats(0.1, 3.0))
+def test_whatever_the_connections_every_picture_has_its_time(
+    tmp_path_factory: pytest.TempPathFactory, connections: list[tuple[str, float, int]], segment_s: float
+) -> None:
+    folder, now_s, expected = tmp_path_factory.mktemp("rides"), 0.0, []
+    with recording(folder, segment_s=segment_s) as recorder:
+        for kind, gap_s, count in connections:
+            stream = _BLOCKS[kind]
+            stream = replace(stream, packets=stream.packets[:count])
+            start_s = now_s + gap_s
+            send(recorder.for_camera("front"), stream, start_s)
+            now_s = start_s + max(packet.time_s for packet in stream.packets)
+            expected += sorted((round(packet.time_s, 6)) for packet in stream.at(start_s))
+    assert recorder.status.left_out == {"front": 0}
+    frames = recorded(folder)
+    assert times(frames) == expected
+    starts = [float(video.name.removesuffix(".mp4")) for video in videos(folder)]
+    assert starts == sorted(starts)
+    assert len(starts) >= len(connections)
+
+
+@pytest.mark.parametrize("gap_s", [500.0, 6000.0])
+def test_a_long_gap_within_a_stream_is_kept(tmp_path: Path, gap_s: float) -> None:
+    """One that is longer than a picture can last in an MP4 costs the pictures up to the next key frame."""
+    stream = make_stream("h264", 30)
+    late = [packet for packet in stream.at(gap_s) if packet.time_s >= gap_s + 0.6]
+    with recording(tmp_path) as recorder:
+        send(recorder.for_camera("front"), replace(stream, packets=(*stream.packets[:15], *late)))
+    resumed = 15 if gap_s < 600 else 20
+    frames = recorded(tmp_path)
+    assert numbers(frames) == [*range(15), *range(resumed, 30)]
+    assert times(frames)[15:] == [round(gap_s + number / 25, 6) for number in range(resumed, 30)]
