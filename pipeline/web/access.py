@@ -208,6 +208,7 @@ def _login_page(complaint: str) -> Response:
 </head>
 <body class="login">
 <main>
+<img src="/icon.svg" alt="" width="48" height="48">
 <h1>Clearway</h1>
 <form method="post" action="/login">
 <label for="token">Token</label>

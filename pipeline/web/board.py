@@ -46,7 +46,7 @@ def ailments(status: LiveStatus, silent_s: float) -> list[str]:
         )
         reasons.append(f"no camera has a signal: {states}")
     if silent_s > SILENCE_LIMIT_S:
-        reasons.append(f"no scene has come for {silent_s:.0f} s")
+        reasons.append(f"no scene has come for more than {SILENCE_LIMIT_S:.0f} s: the run hangs")
     return reasons
 
 

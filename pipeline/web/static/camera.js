@@ -113,9 +113,9 @@ function facts(status) {
     span.classList.toggle("warn", warn);
     entries.push(span);
   };
-  if (status.size_hw) add("size", `${status.size_hw[1]} × ${status.size_hw[0]}`);
   const { p50, p95, p99 } = status.age_ms;
   if (p50 != null) add("age p50 / p95 / p99", `${rounded(p50)} / ${rounded(p95)} / ${rounded(p99)} ms`);
+  if (status.size_hw) add("size", `${status.size_hw[1]} × ${status.size_hw[0]}`);
   for (const [cause, count] of Object.entries(status.dropped)) if (count) add(cause, count.toLocaleString("en"), cause === "corrupt");
   if (status.reconnects) add("reconnects", status.reconnects.toLocaleString("en"), true);
   const scene = status.scene;

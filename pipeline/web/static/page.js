@@ -69,15 +69,15 @@ function show(chip, state) {
   if (chip.textContent !== state) chip.textContent = state;
 }
 
+// The banner is read out when it changes, so it holds no running seconds.
 function tell() {
   const banner = find("banner");
-  const lines = lostMs !== null
-    ? [`The page has lost the run ${duration((performance.now() - lostMs) / 1000)} ago: what you see is old. Trying again.`]
-    : ailments.map((line) => line[0].toUpperCase() + line.slice(1));
-  const text = lines.join("\n");
+  const lost = "The page has lost the run: what you see is old. Trying again.";
+  const text = lostMs === null ? ailments.map((line) => line[0].toUpperCase() + line.slice(1)).join("\n") : lost;
   banner.hidden = !text;
   banner.classList.toggle("bad", lostMs === null);
   if (banner.textContent !== text) banner.textContent = text;
+  if (lostMs !== null) find("run").textContent = `lost for ${duration((performance.now() - lostMs) / 1000)}`;
 }
 
 // Lists are only touched where they change, so that screen readers stay calm.

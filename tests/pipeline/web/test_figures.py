@@ -108,7 +108,7 @@ def test_when_a_run_is_well(befalls: Callable[[Run], object], reason: str) -> No
 
 def test_a_run_that_hangs_is_not_well_and_one_that_starts_is() -> None:
     status = Run("front").status()
-    assert ailments(status, silent_s=9.0) == ["no scene has come for 9 s"]
+    assert ailments(status, silent_s=9.0) == ["no scene has come for more than 5 s: the run hangs"]
     assert ailments(dataclasses.replace(status, engine_state="opening"), silent_s=90.0) == []
 
 
@@ -127,7 +127,8 @@ def test_a_still_is_the_overlay_in_full_size(server: WebServer) -> None:
     assert picture.shape == (180, 320, 3)
 
 
-def test_a_still_is_never_old(server: WebServer, run: Run) -> None:
+def test_a_still_is_never_old(server: WebServer, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.web.jpeg._STILL_WAIT_S", 1.0)
     assert get(server, "still/front.jpg")[0] == 200
     run.is_paused = True
     assert until(lambda: get(server, "still/front.jpg")[0] == 503)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -15,6 +20,7 @@ from pipeline.scene import Alert
 from pipeline.web import WebServer
 from tests.pipeline.web.feeder import Run
 
+PROJECT = Path(__file__).resolve().parents[3]
 FRONT = ".camera[data-camera=front]"
 
 
@@ -68,13 +74,16 @@ def test_a_camera_dies_and_returns(page: Page, server: WebServer, run: Run) -> N
     expect(page.locator(f"{FRONT} .facts")).to_contain_text("reconnects 1")
 
 
-def test_a_frozen_picture_does_not_look_live(page: Page, server: WebServer, run: Run) -> None:
+def test_a_frozen_picture_does_not_look_live(
+    page: Page, server: WebServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The camera is said to be live, and no picture comes through: something between hangs."""
+    monkeypatch.setattr("pipeline.web.board.SILENCE_LIMIT_S", 1.5)
     page.goto(server.url)
     expect(page.locator(f"{FRONT} .veil")).to_be_hidden()
     run.is_paused = True
     expect(page.locator(f"{FRONT} .veil")).to_contain_text("No new picture")
-    expect(page.locator("#banner")).to_contain_text("No scene has come for")
+    expect(page.locator("#banner")).to_contain_text("the run hangs")
     run.is_paused = False
     expect(page.locator(f"{FRONT} .veil")).to_be_hidden()
     expect(page.locator("#banner")).to_be_hidden()
@@ -217,3 +226,51 @@ def test_the_token_is_asked_for_and_taken(page: Page, run: Run) -> None:
         assert "token" not in page.url
     finally:
         server.close()
+
+
+@pytest.fixture
+def live_run(tmp_path: Path) -> Iterator[str]:
+    """The command itself, with two rendered cameras; gives the page's address."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    cameras = [
+        f"{name}=synthetic://drive?frames=2000&seed={seed}&size=320x180&fps=10"
+        for seed, name in enumerate(("front", "rear"))
+    ]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "launch.py", "live", *cameras, "--web", str(port), "--threads", "1", "--duration", "120"],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=PROJECT,
+        )
+        yield f"http://127.0.0.1:{port}/"
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(20.0) == 130, (tmp_path / "log").read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_the_command_itself(page: Page, live_run: str) -> None:
+    assert until(lambda: answers(live_run), limit_s=60.0)
+    page.goto(live_run)
+    for camera in ("front", "rear"):
+        expect(page.locator(f".camera[data-camera={camera}] .chip")).to_have_text("live", timeout=60_000)
+        expect(page.locator(f".camera[data-camera={camera}] .veil")).to_be_hidden(timeout=20_000)
+        seen: set[str | None] = set()
+        picture = page.locator(f".camera[data-camera={camera}]")
+        assert until(
+            lambda seen=seen, picture=picture: bool(seen.add(picture.get_attribute("data-sequence"))) or len(seen) > 3
+        )
+    expect(page.locator("#engine")).to_have_text("running")
+    expect(page.locator("#stages")).to_contain_text("postprocess")
+    assert urllib.request.urlopen(f"{live_run}healthz", timeout=10).read() == b"well\n"
+
+
+def answers(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(url, timeout=5).status == 200  # type: ignore[no-any-return]
+    except OSError:
+        return False
