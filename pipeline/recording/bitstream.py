@@ -14,8 +14,10 @@ COPIED_CODECS = {"h264": "h264", "hevc": "hevc", "mjpeg": "mjpeg"}
 """Codec → FFmpeg's name of the format of a bare stream of it: those that are recorded as the camera sends them."""
 
 _START_CODE = b"\x00\x00\x00\x01"
-_H264_SPS, _H264_LAST_SLICE = 7, 5
-_HEVC_VPS, _HEVC_SPS, _HEVC_LAST_SLICE = 32, 33, 31
+_H264_SETS, _H264_LAST_SLICE = frozenset({7, 8}), 5
+_HEVC_SETS, _HEVC_LAST_SLICE = frozenset({32, 33, 34}), 31
+"""Kinds of NAL units: parameter sets, and the last that is a slice of a picture."""
+
 _JPEG_SIZES = frozenset({0xC0, 0xC1, 0xC2, 0xC3})
 """Markers of the JPEG headers that carry the size (ITU-T T.81, table B.1), of the processes that cameras use."""
 
@@ -50,27 +52,34 @@ class Unwrapper:
         return b"".join(_START_CODE + unit for unit in _units_by_length(data, self._length_size))
 
     def beginning(self, picture: bytes) -> bytes:
-        """A bare key picture with the parameter sets before it, where it does not bring them itself."""
-        return picture if parameters_of(self._codec, picture) else self._sets + picture
+        """A bare key picture with the parameter sets before it, where it does not bring them itself.
+
+        Those that the last one brought are remembered: many encoders send them only with every so many key frames.
+        """
+        sets = parameters_of(self._codec, picture)
+        if sets and self._codec != "mjpeg":
+            self._sets = sets
+        return picture if sets else self._sets + picture
 
 
 def parameters_of(codec: str, picture: bytes) -> bytes:
     """The part of a bare key picture that tells its size and coding; two that differ need two segments.
 
     Returns:
-        Empty where the picture does not carry it.
+        H.264 and HEVC: its parameter sets, with start codes. MJPEG: the header with the size. Empty where the picture
+        does not carry it.
     """
     if codec == "mjpeg":
         return _jpeg_size_header(picture)
     hevc = codec == "hevc"
-    sets = []
+    sets = b""
     for unit in _units_by_start_code(picture):
         kind = (unit[0] >> 1) & 0x3F if hevc else unit[0] & 0x1F
-        if kind in ({_HEVC_VPS, _HEVC_SPS} if hevc else {_H264_SPS}):
-            sets.append(unit)
+        if kind in (_HEVC_SETS if hevc else _H264_SETS):
+            sets += _START_CODE + unit
         elif kind <= _HEVC_LAST_SLICE if hevc else 1 <= kind <= _H264_LAST_SLICE:
             break
-    return b"".join(sets)
+    return sets
 
 
 def _units_by_start_code(data: bytes) -> Iterator[bytes]:

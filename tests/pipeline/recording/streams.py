@@ -30,6 +30,16 @@ _ENCODERS = {
         {"bf": "2", "g": "12", "preset": "veryfast", "x264-params": "open-gop=0"},
         "h264_mp4toannexb",
     ),
+    "h264-open": (
+        "libx264",
+        {"bf": "2", "g": "20", "preset": "veryfast", "x264-params": "open-gop=1:scenecut=0"},
+        "h264_mp4toannexb",
+    ),
+    "h264-refresh": (
+        "libx264",
+        {"g": "25", "preset": "veryfast", "tune": "zerolatency", "intra-refresh": "1"},
+        "h264_mp4toannexb",
+    ),
     "h264-endless": (
         "libx264",
         {"bf": "0", "g": "100000", "preset": "ultrafast", "sc_threshold": "0"},
@@ -70,8 +80,8 @@ def make_stream(
     """A stream of numbered pictures, from number `first` on.
 
     Args:
-        kind: "h264" (a key frame every 10), "h264-b" (with B-frames), "h264-endless" (one key frame in all), "hevc" or
-            "mjpeg".
+        kind: "h264" (a key frame every 10), "h264-b" (with B-frames), "h264-open" (open groups of pictures),
+            "h264-refresh" (renewed piece by piece), "h264-endless" (one key frame in all), "hevc" or "mjpeg".
         wrapping: How H.264 and HEVC are wrapped.
         noise: Added to the pictures, so that they cost more.
     """
@@ -101,6 +111,8 @@ def make_stream(
             unwrap = av.BitStreamFilterContext(to_start_codes, video)
             packets = [bare for packet in packets for bare in unwrap.filter(packet)]
             extradata = b""
+        if kind in {"h264-open", "h264-refresh"}:
+            packets = _marked_by_parser(packets)
         encoded = tuple(
             EncodedPacket(
                 bytes(packet),
@@ -111,6 +123,15 @@ def make_stream(
             for packet in packets
         )
     return Stream(VideoParameters(kind.partition("-")[0], size_hw, extradata, rate_hz), encoded)
+
+
+def _marked_by_parser(packets: list[av.Packet]) -> list[av.Packet]:
+    """Key frames as FFmpeg sees them in a bare stream, from RTSP for instance: recovery points are some too."""
+    with av.open(io.BytesIO(b"".join(bytes(packet) for packet in packets)), format="h264") as container:
+        keys = [packet.is_keyframe for packet in container.demux(video=0) if packet.size]
+    for packet, is_key in zip(packets, keys, strict=True):
+        packet.is_keyframe = is_key
+    return packets
 
 
 @contextmanager

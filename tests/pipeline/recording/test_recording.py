@@ -95,6 +95,18 @@ def _without_sets(stream):
     return replace(stream, parameters=replace(stream.parameters, extradata=sets), packets=tuple(packets))
 
 
+@pytest.mark.parametrize(("kind", "lost"), [("h264-open", {38, 39, 78, 79}), ("h264-refresh", set())])
+def test_encoders_that_send_parameter_sets_only_once_are_cut_all_the_same(
+    tmp_path: Path, kind: str, lost: set[int]
+) -> None:
+    """Pictures that lead into the seam of an open group are lost, and no others."""
+    with recording(tmp_path, segment_s=1.0) as recorder:
+        send(recorder.for_camera("front"), make_stream(kind, 120, noise=6))
+    assert numbers(recorded(tmp_path)) == [number for number in range(120) if number not in lost]
+    assert len(videos(tmp_path)) >= 3
+    assert recorder.status.left_out == {"front": len(lost)}
+
+
 def test_a_stream_joined_midway_is_recorded_from_its_next_key_frame(tmp_path: Path) -> None:
     stream = make_stream("h264", 30)
     with recording(tmp_path) as recorder:
