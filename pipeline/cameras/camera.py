@@ -25,9 +25,9 @@ from pipeline.cameras.base import (
     EndOfStream,
     Reading,
     SignalLostError,
-    Taken,
 )
 from pipeline.cameras.clock import StreamClock
+from pipeline.cameras.damage import Damage
 from pipeline.cameras.flip import turned
 from pipeline.cameras.mailbox import Mailbox
 from pipeline.scene import CameraState, Frame
@@ -38,7 +38,6 @@ __all__ = ["Camera", "CameraLimits", "CameraReport"]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _PAUSE_GROWTH = 0.1, 0.5, 2.0
 _SHORTEST_STALE_S = 0.5
 _STALE_PERIODS = 3.0
-_HEALED_AFTER_S = 2.0
 _LONG_BEHIND_S = 1.0
 """A decoder that is further behind will not catch up by itself: pictures are passed over up to a key frame."""
 
@@ -119,7 +118,7 @@ class Camera:
         self._lock = threading.Lock()
         self._report = CameraReport("connecting", "connecting", "", None, 0, 0, 0, 0, None)
         self._period_s = 0.0
-        self._damaged_at_s = -_HEALED_AFTER_S
+        self._damage = Damage()
         self._behind = False
         self._first = True
         self._records_packets = False
@@ -169,7 +168,7 @@ class Camera:
         connection = self._open()
         try:
             self._clock.restart()
-            self._damaged_at_s = -_HEALED_AFTER_S
+            self._damage.restart()
             self._behind = False
             with self._lock:
                 self._report = dataclasses.replace(self._report, description=connection.description)
@@ -207,7 +206,7 @@ class Camera:
         arrived_s = time.monotonic()
         if reading.lost:
             if not self._behind:
-                self._damaged_at_s = arrived_s  # What comes next builds upon a picture that nobody has.
+                self._damage.begin(arrived_s)
             self._lose(late=self._behind)
         dates = [self._clock.place(taken.stream_s, arrived_s) for taken in reading.pictures]
         if self._recorder is not None and reading.packet is not None and self._clock.runs:
@@ -216,7 +215,7 @@ class Camera:
             self._behind = arrived_s - captured_s > _LONG_BEHIND_S
             if self._behind:
                 connection.skip_to_keyframe()
-            if self._is_damaged(taken, arrived_s):
+            if self._damage.spoils(taken, arrived_s):
                 self._lose()
                 continue
             frame = dataclasses.replace(
@@ -231,17 +230,6 @@ class Camera:
                 self._recorder.frame(frame)
             self._arrived(frame)
             self._mailbox.put(frame)
-
-    def _is_damaged(self, taken: Taken, arrived_s: float) -> bool:
-        """A picture with guessed parts, and every one that builds upon it: up to the next key frame.
-
-        Some encoders never send one and renew the picture piece by piece; there, what was guessed is gone in time.
-        """
-        if taken.damaged:
-            self._damaged_at_s = arrived_s
-        elif taken.is_keyframe or arrived_s - self._damaged_at_s > _HEALED_AFTER_S:
-            self._damaged_at_s = -_HEALED_AFTER_S
-        return arrived_s - self._damaged_at_s <= _HEALED_AFTER_S
 
     # The report.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import time
 from pathlib import Path
 
 import av
+import av.logging
 from av.error import ExitError, FFmpegError, HTTPForbiddenError, HTTPUnauthorizedError
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -18,6 +20,8 @@ from pipeline.cameras.base import EncodedPacket, Reading, SignalLostError, Taken
 from pipeline.sources.decoded import frame_of
 
 __all__ = ["FfmpegConnection"]
+
+logging.getLogger("libav").addHandler(logging.NullHandler())  # Its log is for us, not for the terminal.
 
 _POLL_S = 0.002
 
@@ -67,18 +71,21 @@ class FfmpegConnection:
         self._skipping = False
         if kind == "v4l2" and not Path(_device(config)).exists():
             raise SignalLostError(f"{self._address}: no such device; is the camera plugged in?")
+        self._losses = _LossLog() if kind == "rtsp" and config.transport == "udp" else None
         url, demuxer, options = _how_to_open(config, kind)
         try:
             self._container = av.open(
                 url, format=demuxer, options=options, timeout=(open_limit_s, grab_limit_s), metadata_errors="ignore"
             )
         except (FFmpegError, OSError, ValueError) as error:
+            if self._losses is not None:
+                self._losses.close()
             permanent = isinstance(error, (HTTPUnauthorizedError, HTTPForbiddenError))
             raise SignalLostError(f"{self._address}: {_why_not(error, open_limit_s)}", permanent=permanent) from error
         if kind == "v4l2":
             _never_block(url)
         if not self._container.streams.video:
-            self._container.close()
+            self.close()
             raise SignalLostError(f"{self._address}: sends no video")
         self._stream: VideoStream = self._container.streams.video[0]
         context = self._stream.codec_context
@@ -86,6 +93,7 @@ class FfmpegConnection:
         # H.265 only where packets can be lost: strictness also refuses cameras whose side information is malformed.
         strict = context.name == "mjpeg" or (context.name == "hevc" and config.transport == "udp")
         context.options = _DECODER_OPTIONS | (_STRICT_DECODER_OPTIONS if strict else {})
+        self._whole_or_nothing = context.name == "mjpeg"  # RFC 2435's receiver drops a picture that lacks a packet.
         self._has_clock = self._container.format.name not in _WITHOUT_CLOCK
         rate = self._stream.average_rate or self._stream.guessed_rate
         rate_hz = float(rate) if rate and 0 < rate <= 1000 else None
@@ -104,12 +112,13 @@ class FfmpegConnection:
         packet = self._next_packet()
         arrived_s = time.monotonic()
         encoded = self._encoded(packet, arrived_s) if self._with_packets and self.parameters is not None else None
+        incomplete = self._losses is not None and self._losses.reach_this_read() and not self._whole_or_nothing
         if self._skipping and not packet.is_keyframe:
             return Reading([], encoded, lost=True)
         self._skipping = False
         began_s = time.perf_counter()
         try:
-            pictures = [self._taken(picture, arrived_s) for picture in packet.decode()]
+            pictures = [self._taken(picture, arrived_s, incomplete) for picture in packet.decode()]
         except FFmpegError:
             return Reading([], encoded, lost=True)
         return Reading(pictures, encoded, decode_ms=(time.perf_counter() - began_s) * 1e3)
@@ -138,13 +147,13 @@ class FfmpegConnection:
                 raise SignalLostError(f"{self._address}: the camera ended the stream")
             return packet
 
-    def _taken(self, picture: VideoFrame, arrived_s: float) -> Taken:
+    def _taken(self, picture: VideoFrame, arrived_s: float, incomplete: bool) -> Taken:
         if picture.format.name.startswith("yuv") and not picture.format.name.endswith("420p"):
             # Cameras' 4:2:2 (MJPEG, YUYV): half of its colour rows are less than the network can see.
             picture = picture.reformat(format="yuvj420p" if "j" in picture.format.name else "yuv420p")
         time_s = picture.time if self._has_clock else None
         stream_s = arrived_s if time_s is None else time_s
-        return Taken(frame_of(picture, 0, 0.0), stream_s, picture.is_corrupt, bool(picture.key_frame))
+        return Taken(frame_of(picture, 0, 0.0), stream_s, picture.is_corrupt or incomplete, bool(picture.key_frame))
 
     def _encoded(self, packet: Packet[VideoStream], arrived_s: float) -> EncodedPacket:
         time_s = decode_s = arrived_s
@@ -159,6 +168,40 @@ class FfmpegConnection:
         """Free the decoder and the sockets. May be called more than once."""
         self._packets = iter(())
         self._container.close()
+        if self._losses is not None:
+            self._losses.close()
+
+
+class _LossLog:
+    """Packets that the network lost: FFmpeg tells nobody of them but its log.
+
+    Its decoders see the hole where a picture lacks a part, but not where the whole picture is missing: what builds upon
+    it would be shown as good. Opened, read and closed by one thread, the one that FFmpeg receives packets in.
+    """
+
+    _READS = 2
+    """FFmpeg looks one picture ahead: what was lost belongs to the picture that is read now, or to the next."""
+
+    def __init__(self) -> None:
+        av.logging.set_level(av.logging.WARNING)
+        av.logging.set_skip_repeated(False)
+        capture = av.logging.Capture(local=True)
+        self._lines: list[tuple[int, str, str]] = capture.__enter__()
+        self._open = contextlib.ExitStack()
+        self._open.callback(capture.__exit__, None, None, None)
+        self._reads = 0
+
+    def reach_this_read(self) -> bool:
+        """Whether packets are missing in or before the picture that was just read. To be called once for each read."""
+        if any("missed" in line and name == "rtsp" for _, name, line in self._lines):
+            self._reads = self._READS
+        self._lines.clear()
+        self._reads -= 1
+        return self._reads >= 0
+
+    def close(self) -> None:
+        """Stop listening. May be called more than once."""
+        self._open.close()
 
 
 def _how_to_open(config: CameraConfig, kind: CameraKind) -> tuple[str, str | None, dict[str, str]]:

@@ -124,7 +124,7 @@ def test_a_damaged_picture_and_all_that_build_upon_it_are_dropped_and_counted(mo
 
 
 def test_a_stream_without_key_frames_is_trusted_again_after_a_while(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pipeline.cameras.camera._HEALED_AFTER_S", 0.05)
+    monkeypatch.setattr("pipeline.cameras.damage._WITHOUT_KEYFRAMES_S", 0.05)
     steps = [picture(0.0, damaged=True), *(picture(step * PERIOD_S) for step in range(1, 12))]
     run = Scripted(monkeypatch, [Reading([taken]) for taken in steps]).run()
     assert 3 < run.camera.report().corrupt < 10
