@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from tests.live.cameras import MjpegCamera, RtspCamera, require_gstreamer
 from tests.live.network import CorruptingProxy, LossyNetwork
+from tests.live.witness import WitnessedRun
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,17 @@ def lossy_network() -> Iterator[LossyNetwork]:
     network = LossyNetwork()
     yield network
     network.close()
+
+
+@pytest.fixture
+def witnessed() -> Iterator[Callable[..., WitnessedRun]]:
+    """Starts live runs with a witness; they end with the test, and whatever they raised is raised."""
+    runs: list[WitnessedRun] = []
+
+    def start(*uris: str, **settings: Any) -> WitnessedRun:
+        runs.append(WitnessedRun(uris, **settings))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.end()
