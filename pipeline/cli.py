@@ -46,9 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         _refuse_strangers()
-        chosen = arguments[0] if arguments and arguments[0] in _COMMANDS else None
-        parsed = _parser(chosen).parse_args(arguments)
-        return int(_module(parsed.command).run(parsed))
+        command, parsed = _parse(arguments)
+        return int(_module(command).run(parsed))
     except ClearwayError as error:
         sys.stderr.write(f"clearway: error: {error}\n")
         return error.exit_code
@@ -57,7 +56,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser(chosen: str | None) -> argparse.ArgumentParser:
+def _parse(arguments: list[str]) -> tuple[str, argparse.Namespace]:
+    """The command and what it was given.
+
+    A command is parsed by a parser of its own: only so can inputs and outputs stand before and after flags.
+    """
+    overview = _overview()
+    if not arguments or arguments[0] not in _COMMANDS:
+        overview.parse_args(arguments)  # Shows the help or the version, or complains; either way it ends the program.
+        overview.error("name a command")
+    name = arguments[0]
+    summary = _COMMANDS[name][1]
+    parser = argparse.ArgumentParser(prog=f"clearway {name}", description=summary[0].upper() + summary[1:] + ".")
+    _module(name).add_arguments(parser)
+    try:
+        return name, parser.parse_intermixed_args(arguments[1:])
+    except TypeError:  # It refuses parsers that have commands of their own.
+        return name, parser.parse_args(arguments[1:])
+
+
+def _overview() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="clearway",
         description="Real-time segmentation of driving video: what of the road is clear to drive, and who is on it.",
@@ -65,9 +83,7 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"clearway {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (_, summary) in _COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-        if name == chosen:
-            _module(name).add_arguments(command)
+        commands.add_parser(name, help=summary)
     return parser
 
 

@@ -48,6 +48,12 @@ def test_replay_writes_every_output_with_one_scene_a_frame(clip: Path, tmp_path:
         assert set(report["timings_ms"][stage]) >= {"p50", "p95", "p99"}
 
 
+def test_outputs_may_stand_before_and_after_flags(clip: Path, tmp_path: Path):
+    scenes, masks = tmp_path / "s.jsonl", tmp_path / "masks"
+    assert clearway("replay", "--quiet", clip, scenes, "--end", 0.2, f"{masks}/").returncode == 0
+    assert len(scenes.read_text().splitlines()) == len(list(masks.glob("*.png"))) == 5
+
+
 @pytest.mark.parametrize("engine", ["openvino", "onnxruntime"])
 def test_the_engine_can_be_chosen(clip: Path, tmp_path: Path, engine: str):
     figures = tmp_path / "figures.json"
