@@ -115,8 +115,8 @@ class Feeds:
         """Called with the camera's name by whoever handed a scene over; must not block."""
 
     def __getitem__(self, camera: str) -> CameraFeed:
-        # Under the interpreter lock, setdefault keeps one feed a name.
-        return self._by_name.setdefault(camera, CameraFeed(camera))
+        feed = self._by_name.get(camera)
+        return feed if feed is not None else self._by_name.setdefault(camera, CameraFeed(camera))
 
     def __contains__(self, camera: str) -> bool:
         return camera in self._by_name

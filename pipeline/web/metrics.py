@@ -115,9 +115,8 @@ def _run_figures(status: LiveStatus) -> Iterator[Metric]:
         "clearway_stage_seconds", "Time of each stage, over the whole run.", labels=["stage", "quantile"]
     )
     for stage, figures in status.timings_ms.items():
-        for quantile in ("p50", "p95", "p99"):
-            if quantile in figures:
-                stages.add_metric([stage, f"0.{quantile[1:]}".replace("0.50", "0.5")], figures[quantile] / 1e3)
+        for name, quantile in (("p50", "0.5"), ("p95", "0.95"), ("p99", "0.99")):
+            stages.add_metric([stage, quantile], figures.get(name, math.nan) / 1e3)
     yield stages
 
 

@@ -117,6 +117,7 @@ class WebServer:
 
         from pipeline.web.access import Access
         from pipeline.web.application import Application
+        from pipeline.web.connections import BoundedProtocol
 
         self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
         server: Server
@@ -132,7 +133,7 @@ class WebServer:
             uvicorn.Config(
                 application.asgi,
                 loop="asyncio",
-                http="h11",
+                http=BoundedProtocol,
                 ws="websockets-sansio",
                 ws_max_size=16 * 1024,
                 ws_per_message_deflate=False,  # JPEG cannot be made smaller.
@@ -142,7 +143,6 @@ class WebServer:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=256,
                 timeout_graceful_shutdown=1,
             )
         )

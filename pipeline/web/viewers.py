@@ -18,6 +18,7 @@ from contextlib import suppress
 from functools import partial
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
@@ -37,6 +38,16 @@ _STATUS_PERIOD_S = 0.25
 
 class _ViewerGone(Exception):  # noqa: N818 - not an error: viewers come and go
     """The viewer left, or takes nothing any more."""
+
+
+class _Said(msgspec.Struct):
+    """What a viewer may say."""
+
+    drawn: str | msgspec.UnsetType = msgspec.UNSET
+    watch: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+
+
+_DECODER = msgspec.json.Decoder(_Said)
 
 
 class Viewers:
@@ -95,16 +106,13 @@ class _Viewer:
     async def _listen(self) -> None:
         while True:
             try:
-                message = json.loads(await self._socket.receive_text())
-            except (ValueError, KeyError):
+                said = _DECODER.decode(await self._socket.receive_text())
+            except (msgspec.MsgspecError, KeyError):
                 raise _ViewerGone from None  # Not our page.
-            if not isinstance(message, dict):
-                raise _ViewerGone
-            if (camera := message.get("drawn")) is not None and (waiting := self._sent_s.get(camera)):
+            if isinstance(said.drawn, str) and (waiting := self._sent_s.get(said.drawn)):
                 waiting.pop(0)
-            if "watch" in message:
-                names = message["watch"]
-                self._watched = None if names is None else frozenset(map(str, names))
+            if said.watch is not msgspec.UNSET:
+                self._watched = None if said.watch is None else frozenset(said.watch)
             self._changed.set()
             self._changed = anyio.Event()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -128,3 +129,13 @@ def moving_picture(number: int, size_hw: tuple[int, int], *, lit: bool = True) -
         picture[:, left : left + 24] = (90, 220, 250)
     picture.flags.writeable = False
     return picture
+
+
+def until(condition: Callable[[], bool], limit_s: float = 10.0) -> bool:
+    """Whether it becomes true in time."""
+    end_s = time.monotonic() + limit_s
+    while time.monotonic() < end_s:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False

@@ -15,8 +15,7 @@ from websockets.sync.client import connect
 
 from pipeline.errors import ConfigError, SinkError
 from pipeline.web import WebServer, parse_web_address
-from tests.pipeline.web.feeder import Run
-from tests.pipeline.web.test_page import until
+from tests.pipeline.web.feeder import Run, until
 
 TOKEN = "correct-horse-battery"
 

@@ -16,8 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pipeline.scene import Alert
 from pipeline.web import WebServer
 from pipeline.web.board import ailments
-from tests.pipeline.web.feeder import Run
-from tests.pipeline.web.test_page import until
+from tests.pipeline.web.feeder import Run, until
 
 
 def get(server: WebServer, path: str) -> tuple[int, bytes]:

@@ -11,8 +11,7 @@ import av
 import pytest
 
 from pipeline.web import WebServer
-from tests.pipeline.web.feeder import Run
-from tests.pipeline.web.test_page import until
+from tests.pipeline.web.feeder import Run, until
 
 
 def encoders() -> list[str]:

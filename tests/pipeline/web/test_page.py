@@ -6,9 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -18,7 +17,7 @@ from playwright.sync_api import Page, expect
 
 from pipeline.scene import Alert
 from pipeline.web import WebServer
-from tests.pipeline.web.feeder import Run
+from tests.pipeline.web.feeder import Run, until
 
 PROJECT = Path(__file__).resolve().parents[3]
 FRONT = ".camera[data-camera=front]"
@@ -32,16 +31,6 @@ def pixels(page: Page, camera: str = "front") -> list[int]:
         ".filter((_, i) => i % 4 === 0); }",
         camera,
     )
-
-
-def until(condition: Callable[[], bool], limit_s: float = 10.0) -> bool:
-    """Whether it becomes true in time."""
-    end_s = time.monotonic() + limit_s
-    while time.monotonic() < end_s:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def chip(page: Page, camera: str = "front") -> object:

@@ -19,9 +19,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from pipeline.errors import SinkError
 from pipeline.web import WebServer
-from tests.pipeline.web.feeder import Run
+from tests.pipeline.web.feeder import Run, until
 from tests.pipeline.web.test_figures import get
-from tests.pipeline.web.test_page import until
 
 
 class Viewer:
@@ -75,15 +74,20 @@ def memory_mb() -> float:
 
 def never_reading(server: WebServer) -> socket.socket:
     """A viewer whose computer takes nothing more once its small buffers are full."""
-    host, _, port = server.url.removeprefix("http://").rstrip("/").partition(":")
-    viewer = socket.socket()
-    viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    viewer.connect((host, int(port)))
+    viewer = connected(server)
     viewer.sendall(
-        f"GET /live HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
+        b"GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
     )
     return viewer
+
+
+def connected(server: WebServer) -> socket.socket:
+    host, _, port = server.url.removeprefix("http://").rstrip("/").partition(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect((host, int(port)))
+    return connection
 
 
 def watching(server: WebServer) -> float:
@@ -147,7 +151,9 @@ def test_nothing_is_encoded_while_nobody_looks(server: WebServer, monkeypatch: p
 
 
 @pytest.mark.parametrize("message", ["nonsense", "[]", '{"watch": 3}', '{"drawn": {}}', b"\x00"])
-def test_a_viewer_that_talks_nonsense_is_gone_and_nobody_else(server: WebServer, message: str | bytes) -> None:
+def test_a_viewer_that_talks_nonsense_is_gone_and_nobody_else(
+    server: WebServer, message: str | bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     other = Viewer(server)
     with connect(address_of(server)) as rude:
         rude.send(message)
@@ -156,6 +162,32 @@ def test_a_viewer_that_talks_nonsense_is_gone_and_nobody_else(server: WebServer,
     count = len(other.sequences)
     assert until(lambda: len(other.sequences) > count + 2)
     other.close()
+    assert not caplog.records, "no traceback for others' mistakes"
+
+
+def test_connections_that_say_nothing_are_ended(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they could take the descriptors that a camera needs to be connected anew."""
+    monkeypatch.setattr("pipeline.web.connections.FIRST_REQUEST_LIMIT_S", 1.0)
+    monkeypatch.setattr("pipeline.web.connections.MOST_CONNECTIONS", 8)
+    watching_viewer = Viewer(server)
+    assert until(lambda: bool(watching_viewer.sequences))
+    mute = [connected(server) for _ in range(20)]
+    assert until(lambda: sum(map(is_ended, mute)) >= 12, limit_s=0.9), "those beyond the limit at once"
+    assert until(lambda: all(map(is_ended, mute))), "the others when they have said nothing for a while"
+    count = len(watching_viewer.sequences)
+    assert until(lambda: len(watching_viewer.sequences) > count + 2)
+    watching_viewer.close()
+    for connection in mute:
+        connection.close()
+
+
+def is_ended(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
 
 
 def test_too_many_viewers_are_turned_away(server: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
