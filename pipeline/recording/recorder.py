@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
@@ -76,7 +77,7 @@ class RecorderStatus:
 
 
 class Recorder:
-    """Records all cameras of a run. No call but the constructor and `close` waits for the disk.
+    """Records all cameras of a run. No call but the constructor and `close` waits for pictures to be on the disk.
 
     Args:
         folder: Where all runs lie; created if need be. This run gets a new folder in it.
@@ -119,24 +120,8 @@ class Recorder:
         self._state = threading.Lock()
         make_private_folder(folder, self._output)
         self._lock = FolderLock(folder, self._output)
-        try:
-            self._open(folder, cameras, started_at, minutes, quota_bytes, save_s, segment_s, queue_bytes)
-        except BaseException:
-            self._lock.release()
-            raise
-
-    def _open(
-        self,
-        folder: Path,
-        cameras: Sequence[str],
-        started_at: datetime,
-        minutes: float | None,
-        quota_bytes: int,
-        save_s: float,
-        segment_s: float,
-        queue_bytes: int,
-    ) -> None:
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
             self._ring = Ring(
                 folder,
                 quota_bytes=quota_bytes,
@@ -145,19 +130,9 @@ class Recorder:
                 output=self._output,
             )
             self._ring.make_room(_SMALLEST_SEGMENT_BYTES // 16)
-            self.folder = new_folder(folder, run_name(folder, started_at.astimezone(timezone.utc)), self._output)
-            self._ring.run = self.folder.name
-            self._manifests = {}
             names = folder_names(cameras)
-            for camera, plain in names.items():
-                manifest = RecordingManifest(camera=camera, started_at=started_at)
-                (self.folder / plain).mkdir(mode=0o700)
-                write_manifest(self.folder / plain, manifest)
-                self._manifests[plain] = manifest
-            sync_folder(self.folder)
-            sync_folder(folder)
-        except OSError as error:
-            raise explain(f"cannot write {self._output}", error) from error
+            self._manifests = self._begin_run(folder, names, started_at)
+            undo.pop_all()
         self._saver = Saver(
             self._ring,
             folder,
@@ -183,6 +158,21 @@ class Recorder:
             )
             for camera, plain in names.items()
         }
+
+    def _begin_run(self, folder: Path, names: dict[str, str], started_at: datetime) -> dict[str, RecordingManifest]:
+        """Make the folders of this run; folder's name of each camera → its manifest."""
+        self.folder = new_folder(folder, run_name(folder, started_at.astimezone(timezone.utc)), self._output)
+        self._ring.run = self.folder.name
+        manifests = {plain: RecordingManifest(camera=camera, started_at=started_at) for camera, plain in names.items()}
+        try:
+            for plain, manifest in manifests.items():
+                (self.folder / plain).mkdir(mode=0o700)
+                write_manifest(self.folder / plain, manifest)
+        except OSError as error:
+            raise explain(f"cannot write {self._output}", error) from error
+        sync_folder(self.folder)
+        sync_folder(folder)
+        return manifests
 
     def for_camera(self, camera: str) -> CameraRecorder:
         """What that camera's thread gives its pictures to.

@@ -11,83 +11,22 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import SinkError
-from pipeline.recording.layout import (
-    MANIFEST_NAME,
-    SAVED_FOLDER,
-    camera_folders,
-    scenes_beside,
-    segment_lengths_us,
-    segment_start_us,
-    segments_in,
-)
+from pipeline.recording.kept import Kept, count_expired, earlier_segments, linked_inodes, remove_emptied
+from pipeline.recording.layout import SAVED_FOLDER, scenes_beside, segment_lengths_us
 from pipeline.sinks.output_file import explain
 
-__all__ = ["Kept", "Ring", "count_expired", "free_floor_bytes"]
+__all__ = ["Ring", "free_floor_bytes"]
 
 _LARGEST_FLOOR_BYTES = 1_000_000_000
 _SAVED_MEASURED_EVERY_S = 10.0
 
 
-@dataclass(eq=False)
-class Kept:
-    """A segment in the ring.
-
-    Attributes:
-        video: Its MP4; the scenes lie beside it.
-        start_us: Time of its first picture.
-        size_bytes: Of both files.
-        is_open: Whether it is being written.
-        pins: How many still have to link or copy it before it may go.
-        is_gone: Whether it was deleted.
-    """
-
-    video: Path
-    start_us: int
-    size_bytes: int = 0
-    is_open: bool = False
-    pins: int = field(default=0, repr=False)
-    is_gone: bool = False
-
-    @property
-    def camera_folder(self) -> str:
-        """Name of its camera's folder."""
-        return self.video.parent.name
-
-    @property
-    def age_order(self) -> tuple[str, int]:
-        """Sorts the oldest first: by run, then by time within it."""
-        return self.video.parent.parent.name, self.start_us
-
-
 def free_floor_bytes(disk_bytes: int) -> int:
     """What is left free on a disk of that size: 5 % of it, at most 1 GB."""
     return min(_LARGEST_FLOOR_BYTES, disk_bytes // 20)
-
-
-def count_expired(runs_us: Sequence[Sequence[int]], longest_us: int, kept_us: int) -> int:
-    """How many of a camera's oldest segments can go while the rest still covers the time to keep.
-
-    Args:
-        runs_us: Per run, oldest first, when its segments begin, ascending.
-        longest_us: As in `layout.segment_lengths_us`.
-        kept_us: How much recorded time is kept.
-    """
-    lengths_us: list[int] = []
-    for position, starts_us in enumerate(runs_us, start=1):
-        # The newest of all has just begun; others may have been cut off anywhere.
-        last_us = 0 if position == len(runs_us) else longest_us // 2
-        lengths_us += segment_lengths_us(starts_us, longest_us, last_us)
-    covered_us = 0
-    for position in range(len(lengths_us) - 1, -1, -1):
-        if covered_us >= kept_us:
-            return position + 1
-        covered_us += lengths_us[position]
-    return 0
 
 
 class Ring:
@@ -100,6 +39,9 @@ class Ring:
         segment_us: How long a segment is meant to be.
         output: What the user called the recording, for messages.
 
+    Raises:
+        SinkError: The folder cannot be read.
+
     Attributes:
         run: Name of the folder of the present run; it stays when it is empty.
     """
@@ -111,10 +53,13 @@ class Ring:
         self._kept_us = kept_us
         self._longest_us = 2 * segment_us
         self._output = output
-        self._floor_bytes = free_floor_bytes(shutil.disk_usage(folder).total)
         self._lock = threading.Lock()
         self._one_at_a_time = threading.Lock()
-        self._entries = _earlier(folder)
+        try:
+            self._floor_bytes = free_floor_bytes(shutil.disk_usage(folder).total)
+            self._entries = earlier_segments(folder)
+        except OSError as error:
+            raise explain(f"cannot read {output}", error) from error
         self._ring_bytes = sum(entry.size_bytes for entry in self._entries)
         self._saved_bytes = self._saved_alone_bytes = 0
         self._saved_measured_s = 0.0
@@ -138,9 +83,9 @@ class Ring:
         """The segments of the present run that may hold something of that time or later; pinned, so that they stay."""
         with self._lock:
             by_camera: dict[str, list[Kept]] = {}
-            for entry in sorted(self._entries, key=lambda entry: entry.age_order):
-                if entry.video.parent.parent.name == self.run:
-                    by_camera.setdefault(entry.camera_folder, []).append(entry)
+            present = (entry for entry in self._entries if entry.age_order[0] == self.run)
+            for entry in sorted(present, key=lambda entry: entry.age_order):
+                by_camera.setdefault(entry.camera_folder, []).append(entry)
             found: list[Kept] = []
             for entries in by_camera.values():
                 lengths_us = segment_lengths_us(
@@ -251,7 +196,7 @@ class Ring:
                     sizes[status.st_dev, status.st_ino] = status.st_size
         with self._lock:
             videos = [entry.video for entry in self._entries]
-        in_ring = set(_inodes(videos))
+        in_ring = set(linked_inodes(videos))
         with self._lock:
             self._saved_measured_s = time.monotonic()
             self._saved_bytes = sum(sizes.values())
@@ -306,37 +251,7 @@ class Ring:
             self._saved_alone_bytes += saved_bytes
             empty = not any(other.video.parent == entry.video.parent for other in self._entries)
         if empty and entry.video.parent.parent.name != self.run:
-            _remove_finished(entry.video.parent)
-
-
-def _earlier(folder: Path) -> list[Kept]:
-    """The segments of earlier runs."""
-    found: list[Kept] = []
-    for camera in camera_folders(folder):
-        if camera.parent.parent != folder:
-            continue
-        for video in segments_in(camera):
-            size = sum(path.stat().st_size for path in (video, scenes_beside(video)) if path.exists())
-            found.append(Kept(video, segment_start_us(video) or 0, size))
-    return found
-
-
-def _inodes(videos: Iterable[Path]) -> Iterable[tuple[int, int]]:
-    for video in videos:
-        for path in (video, scenes_beside(video)):
-            with contextlib.suppress(OSError):
-                status = path.stat()
-                if status.st_nlink > 1:
-                    yield status.st_dev, status.st_ino
-
-
-def _remove_finished(camera_folder: Path) -> None:
-    """Take away the folder of an earlier run that holds no segment any more, unless something else lies in it."""
-    with contextlib.suppress(OSError):
-        if {path.name for path in camera_folder.iterdir()} == {MANIFEST_NAME}:
-            (camera_folder / MANIFEST_NAME).unlink()
-            camera_folder.rmdir()
-            camera_folder.parent.rmdir()
+            remove_emptied(entry.video.parent)
 
 
 def _amount(size_bytes: int) -> str:

@@ -20,6 +20,7 @@ from pathlib import Path
 import msgspec
 
 from pipeline.errors import SinkError
+from pipeline.recording.kept import Kept
 from pipeline.recording.layout import (
     SAVED_FOLDER,
     make_private_folder,
@@ -29,7 +30,7 @@ from pipeline.recording.layout import (
     time_stamp,
 )
 from pipeline.recording.manifest import RecordingManifest, write_manifest
-from pipeline.recording.ring import Kept, Ring
+from pipeline.recording.ring import Ring
 
 __all__ = ["Saver"]
 
@@ -90,8 +91,8 @@ class Saver:
     @property
     def active(self) -> str:
         """The folder that is being saved into, or nothing."""
-        with self._lock:
-            return str(self._active.folder) if self._active is not None else ""
+        active = self._active
+        return str(active.folder) if active is not None else ""
 
     def advance(self, now_us: int) -> None:
         """A picture of that time was recorded."""

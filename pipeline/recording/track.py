@@ -19,8 +19,9 @@ from pipeline.errors import SinkError
 from pipeline.recording.bitstream import COPIED_CODECS, Unwrapper, parameters_of
 from pipeline.recording.encoder import FrameEncoder
 from pipeline.recording.intake import Begin, End, Intake, Item, SceneLine
+from pipeline.recording.kept import Kept
 from pipeline.recording.layout import TICKS_PER_S, to_us
-from pipeline.recording.ring import Kept, Ring
+from pipeline.recording.ring import Ring
 from pipeline.recording.saver import Saver
 from pipeline.recording.segment import FRAGMENT_BYTES, Segment, UnplayableError
 from pipeline.scene import Frame

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.cameras.base import EncodedPacket
 from pipeline.recording.bitstream import Unwrapper
 from pipeline.recording.intake import Begin, Intake, SceneLine
+from pipeline.recording.kept import count_expired
 from pipeline.recording.layout import (
     folder_names,
     scenes_beside,
@@ -21,7 +22,7 @@ from pipeline.recording.layout import (
     segment_start_us,
     to_us,
 )
-from pipeline.recording.ring import count_expired, free_floor_bytes
+from pipeline.recording.ring import free_floor_bytes
 
 starts = st.lists(st.integers(1, 90_000_000), max_size=30).map(lambda gaps: list(accumulate(gaps)))
 
