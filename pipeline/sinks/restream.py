@@ -129,6 +129,8 @@ class _Pusher:
                 self._push()
             except _PushError as error:
                 self._state[self._camera] = str(error)
+            except OSError as error:  # No process could be started, or it ended at once.
+                self._state[self._camera] = f"the push could not be started: {error}"
             # A push that went well for a while begins with a short pause again.
             pause_s = _FIRST_PAUSE_S if time.monotonic() - began_s > _LONGEST_PAUSE_S else pause_s
             self._stop.wait(pause_s * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
@@ -152,9 +154,10 @@ class _Pusher:
             except (OSError, FFmpegError) as error:
                 raise _PushError(_reason(process) or f"the encoder failed: {error}") from error
             finally:
+                self._process = None
+                process.kill()  # First: the writer's last words must not wait for it.
                 with contextlib.suppress(OSError, FFmpegError):
                     writer.finish()
-                self._process = None
 
     def _next(self) -> tuple[BgrImage, float] | None:
         """The newest picture and its time, once there is one that was not taken; None when the run ends."""

@@ -39,6 +39,7 @@ export class Camera {
   async draw(header, jpeg) {
     try {
       const bitmap = await createImageBitmap(jpeg);
+      if (header.sequence < this.sequence) return; // A newer one was decoded sooner.
       if (this.canvas.width !== bitmap.width || this.canvas.height !== bitmap.height) {
         this.canvas.width = bitmap.width;
         this.canvas.height = bitmap.height;
@@ -64,6 +65,10 @@ export class Camera {
     this.find(".age-now").textContent = status.state === "live" ? rounded(status.last_age_ms) : "–";
     this.find(".facts").replaceChildren(...facts(status));
     this.update();
+  }
+
+  setEnlargeable(is) {
+    this.find(".enlarge").disabled = !is;
   }
 
   lose() {

@@ -157,7 +157,10 @@ function arrange() {
   const grid = find("cameras");
   grid.classList.toggle("several", cameras.size > 1);
   grid.classList.toggle("one-large", large !== null);
-  for (const [name, camera] of cameras) camera.element.classList.toggle("large", name === large);
+  for (const [name, camera] of cameras) {
+    camera.element.classList.toggle("large", name === large);
+    camera.setEnlargeable(cameras.size > 1);
+  }
 }
 
 async function save() {
