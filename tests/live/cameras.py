@@ -191,8 +191,8 @@ class MjpegCamera:
                     head = f"--picture\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                     handler.wfile.write(head.encode() + jpeg + b"\r\n")
                     self.sent += 1
-                due_s = max(due_s + 1 / self.rate_hz, time.monotonic() - 0.1)
-                off.wait(max(0.0, due_s - time.monotonic()))
+                due_s = max(due_s + 1 / self.rate_hz, time.monotonic() + 0.5 / self.rate_hz)
+                off.wait(due_s - time.monotonic())
         handler.close_connection = True
 
     def _jpeg(self) -> bytes:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,3 +64,29 @@ def witnessed() -> Iterator[Callable[..., WitnessedRun]]:
     yield start
     for run in runs:
         run.end()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A mounted file system of 1 MiB; a skip that says why where mounting is not allowed."""
+    folder = tmp_path / "small_disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount a small disk: {done.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture
+def note(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Notes what was measured as a line of the file that CLEARWAY_FIGURES names, for docs/reliability.md."""
+    path = os.environ.get("CLEARWAY_FIGURES")
+
+    def write(**figures: object) -> None:
+        if path:
+            with Path(path).open("a") as lines:
+                lines.write(json.dumps({"test": request.node.name, **figures}) + "\n")
+
+    return write

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -54,19 +54,21 @@ class LiveProcess:
     """``launch.py live …`` as a process, which dies with the test.
 
     Args:
-        arguments: After ``live``.
+        uris: The cameras.
+        options: As flags of the command line; outputs besides the scenes go first.
         folder: For its scenes, figures and messages.
         prefix: A command that runs it elsewhere, such as with a limit.
     """
 
-    def __init__(self, *arguments: object, folder: Path, prefix: tuple[str, ...] = ()) -> None:
+    def __init__(self, uris: Sequence[str], *options: object, folder: Path, prefix: Sequence[str] = ()) -> None:
         self.scenes_path, self.figures_path = folder / "scenes.jsonl", folder / "figures.json"
         self._messages_path = folder / "messages.txt"
         die_with_parent = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+        arguments = [*uris, self.scenes_path, *options, "--json", self.figures_path]
         command = [*prefix, *die_with_parent, sys.executable, str(_PROJECT / "launch.py"), "live", *map(str, arguments)]
         with self._messages_path.open("w") as messages:
             self.process = subprocess.Popen(
-                [*command, str(self.scenes_path), "--json", str(self.figures_path)],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=messages,
                 stderr=messages,

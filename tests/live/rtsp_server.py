@@ -124,8 +124,10 @@ class Shutter:
                 self._settings = self._camera.settings
                 self._source.set_property("caps", Gst.Caps.from_string(self._settings.caps))
             self._source.emit("push-buffer", Gst.Buffer.new_wrapped(self._picture()))
-        self._due_s = max(self._due_s + 1 / self._settings.rate_hz, time.monotonic() - 0.1)
-        GLib.timeout_add(max(0, round((self._due_s - time.monotonic()) * 1e3)), self._shoot)
+        # A sensor that was held up does not take two pictures at once to make up for it.
+        period_s, now_s = 1 / self._settings.rate_hz, time.monotonic()
+        self._due_s = max(self._due_s + period_s, now_s + period_s / 2)
+        GLib.timeout_add(max(1, round((self._due_s - now_s) * 1e3)), self._shoot)
         return False
 
     def _picture(self) -> bytes:

@@ -139,6 +139,7 @@ class WitnessedRun:
         engine_delay_s: How much slower than it is the engine is to be.
         limits: As of `launch.py live`.
         max_age_s: Likewise.
+        witness: Another than the usual one.
     """
 
     def __init__(
@@ -149,8 +150,9 @@ class WitnessedRun:
         engine_delay_s: float = 0.0,
         limits: CameraLimits | None = None,
         max_age_s: float = 1.0,
+        witness: Witness | None = None,
     ) -> None:
-        self.witness = Witness()
+        self.witness = witness or Witness()
         self.timings = StageTimings()
         self._engine_delay_s = engine_delay_s
         cameras = name_cameras([CameraConfig(uri, transport=transport) for uri in uris])
@@ -199,14 +201,14 @@ class WitnessedRun:
         self.wait_until(lambda: len(self.witness.live(since_s=since_s)) >= count, limit_s, what)
         return self.witness.live(since_s=since_s)[0].at_s - since_s
 
-    def see_recovery(self, back_s: float) -> float:
+    def see_recovery(self, back_s: float, camera: str | None = None) -> float:
         """Wait for pictures that were taken after the stream came back; the seconds from then to the first."""
         back_ms = back_s * 1e3
 
         def after() -> list[Sighting]:
-            return [seen for seen in self.witness.live(since_s=back_s) if (seen.picture_ms or 0) >= back_ms]
+            return [seen for seen in self.witness.live(camera, since_s=back_s) if (seen.picture_ms or 0) >= back_ms]
 
-        self.wait_until(lambda: len(after()) >= 10, 40, "pictures after the stream came back")
+        self.wait_until(lambda: len(after()) >= 5, 40, "pictures after the stream came back")
         return after()[0].at_s - back_s
 
     def end(self) -> None:
