@@ -157,9 +157,7 @@ class CameraTrack:
         try:
             while not self._intake.finished:
                 item = self._intake.take(_WAIT_S)
-                if item is not None:
-                    self._write(item)
-                self._sync_if_due()
+                self._work(item)
             self._close_segments()
         except SinkError as error:
             self._fail(str(error))
@@ -174,20 +172,22 @@ class CameraTrack:
         finally:
             self._on_failure(reason)
 
-    def _write(self, item: Item) -> None:
+    def _work(self, item: Item | None) -> None:
         """Write an item. When the disk is full although there seemed to be room, older segments give way."""
         try:
-            self._dispatch(item)
+            if item is not None:
+                self._write(item)
+            self._sync_if_due()
         except SinkError as error:
             if getattr(error.__cause__, "errno", None) not in _FULL:
                 raise
-            newest = self._page.kept if self._page is not None else None
+            page = self._page or self._page_before
             with contextlib.suppress(SinkError):
                 self._close_segments()
-            if not self._ring.give_way(newest):
+            if not self._ring.give_way(page.kept if page is not None else None):
                 raise
 
-    def _dispatch(self, item: Item) -> None:
+    def _write(self, item: Item) -> None:
         if isinstance(item, EncodedPacket):
             self._write_packet(item)
         elif isinstance(item, Frame):

@@ -129,8 +129,9 @@ def test_reconnecting_with_another_codec_and_size_goes_on_in_a_new_segment(tmp_p
     assert open_source(str(tmp_path)).info.size_hw == (96, 160)
 
 
-def test_a_camera_that_changes_its_size_without_a_word_gets_a_new_segment(tmp_path: Path) -> None:
-    small, large = make_stream("h264", 20), make_stream("h264", 20, size_hw=(128, 192), first=20)
+@pytest.mark.parametrize("kind", ["h264", "hevc", "mjpeg"])
+def test_a_camera_that_changes_its_size_without_a_word_gets_a_new_segment(tmp_path: Path, kind: str) -> None:
+    small, large = make_stream(kind, 20), make_stream(kind, 20, size_hw=(128, 192), first=20)
     with recording(tmp_path) as recorder:
         front = recorder.for_camera("front")
         assert front.begin(small.parameters)
