@@ -242,7 +242,7 @@ class Recorder:
         )
 
     def close(self) -> None:
-        """Finish everything, within some 5 s; what a hanging disk does not take by then is left behind.
+        """Finish everything, within some 10 s; what a hanging disk does not take by then is left behind.
 
         May be called more than once. A failure is in `status`, not raised.
         """
@@ -256,7 +256,7 @@ class Recorder:
         hung = [track for track in self._tracks.values() if not track.join(max(0.1, until_s - time.monotonic()))]
         if hung:
             self._fail(f"cannot write {self._output}: the disk did not take everything in time")
-        self._saver.close(max(0.5, until_s - time.monotonic()))
+        self._saver.close(_FINISH_LIMIT_S)
         for plain, track in zip(self._manifests, self._tracks.values(), strict=True):
             if track in hung:
                 continue

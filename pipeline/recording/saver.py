@@ -84,6 +84,7 @@ class Saver:
         self._active: _Save | None = None
         self._now_us = -1
         self._jobs: queue.SimpleQueue[tuple[_Save, Kept] | None] = queue.SimpleQueue()
+        self._touched: set[Path] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clearway-saving", daemon=True)
         self._thread.start()
@@ -182,6 +183,8 @@ class Saver:
             stopping = self._stop.is_set()
             waiting += self._new_jobs(0.0 if stopping else _WAIT_S)
             waiting = [job for job in waiting if not self._do(*job)]
+            while self._touched:
+                sync_folder(self._touched.pop())
             self._settle(waiting)
             if stopping and self._jobs.empty():
                 break
@@ -226,7 +229,7 @@ class Saver:
                     done = False
                 else:
                     shutil.copy2(path, target)
-        sync_folder(folder)
+        self._touched.add(folder)
         return done
 
     def _settle(self, waiting: list[tuple[_Save, Kept]]) -> None:
