@@ -50,10 +50,10 @@ def test_a_disk_that_fills_up_while_recording_stops_the_recording_and_not_the_ru
     rtsp_camera: RtspCameras, small_disk: Path, tmp_path: Path, driving_data: Path
 ):
     clip = driving_data / "clips" / "udacity_solidWhiteRight.mp4"
-    camera = rtsp_camera("--gop", "12", "--clip", str(clip), "--kbps", "3000")
+    camera = rtsp_camera("--gop", "12", "--clip", str(clip), "--kbps", "6000")
     with LiveProcess([camera.uri], "--record", small_disk / "drive", *SMALL, "--quiet", folder=tmp_path) as run:
         wait_until(lambda: has_live_scenes(run, 10), 60, "scenes")
-        time.sleep(6.0)  # 2 MB came in the meantime
+        time.sleep(3.0)  # 2 MB came in the meantime
         before = len(run.scenes)
         wait_until(lambda: len(run.scenes) > before + 10, 20, "scenes with a full disk")
         code = run.end()
@@ -69,8 +69,10 @@ def test_a_disk_that_fills_up_while_recording_stops_the_recording_and_not_the_ru
     assert sum(1 for _ in open_source(str(folder / "camera")).frames()) > 5
 
 
-@pytest.mark.parametrize("codec", ["h264", "mjpeg"])
-def test_after_a_power_cut_all_but_the_last_second_is_playable(rtsp_camera: RtspCameras, tmp_path: Path, codec: str):
+@pytest.mark.parametrize("codec", ["h264", pytest.param("mjpeg", marks=pytest.mark.slow)])
+def test_after_a_power_cut_all_but_the_last_second_is_playable(
+    rtsp_camera: RtspCameras, tmp_path: Path, note: Callable[..., None], codec: str
+):
     camera = rtsp_camera("--codec", codec, "--gop", "12")
     with LiveProcess([camera.uri], "--record", tmp_path / "drive", *SMALL, "--quiet", folder=tmp_path) as run:
         wait_until(lambda: has_live_scenes(run, 30), 60, "scenes")
@@ -81,7 +83,9 @@ def test_after_a_power_cut_all_but_the_last_second_is_playable(rtsp_camera: Rtsp
     times_ms = [clock.read(frame.image) for frame in open_source(str(folder / "camera")).frames()]
     assert None not in times_ms
     assert times_ms == sorted(times_ms)  # type: ignore[type-var]
-    assert cut_ms - times_ms[-1] < 1000 + 300  # type: ignore[operator]
+    lost_ms = cut_ms - (times_ms[-1] or 0)
+    note(pictures=len(times_ms), lost_ms=lost_ms)
+    assert lost_ms < 1000 + 300  # and what the last picture took to arrive
     scenes = [line for path in sorted((folder / "camera").glob("*.jsonl")) for line in path.read_text().splitlines()]
     assert all(json.loads(line)["schema"] for line in scenes)
     assert len(scenes) > 20

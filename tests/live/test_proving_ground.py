@@ -125,7 +125,7 @@ def test_the_proxy_damages_pictures_and_not_the_protocol(
     assert proxy.corrupted > 5
 
 
-@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize("transport", ["udp", pytest.param("tcp", marks=pytest.mark.slow)])
 def test_the_network_loses_packets(lossy_network: LossyNetwork, rtsp_camera: Callable[..., RtspCamera], transport: str):
     camera = rtsp_camera("--gop", "10", address=lossy_network.camera_address, prefix=lossy_network.camera_prefix)
     with viewing(camera.uri, transport, timeout_s=20.0) as pictures:
@@ -139,6 +139,7 @@ def test_the_network_loses_packets(lossy_network: LossyNetwork, rtsp_camera: Cal
         assert len(set(readable)) < 20 or np.diff(readable).max() > 60, "nothing was lost"
 
 
+@pytest.mark.slow
 def test_a_pulled_cable_is_silence(lossy_network: LossyNetwork, rtsp_camera: Callable[..., RtspCamera]):
     camera = rtsp_camera("--gop", "5", address=lossy_network.camera_address, prefix=lossy_network.camera_prefix)
     with viewing(camera.uri, timeout_s=1.0) as pictures:

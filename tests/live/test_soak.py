@@ -104,8 +104,8 @@ def test_an_hour(
     usages: list[Usage] = []
     recoveries_s: dict[str, list[float]] = {}
     with LiveProcess(uris, *options, "--quiet", folder=tmp_path) as run:
-        wait_until(lambda: run.scenes_path.exists() and run.scenes_path.stat().st_size > 5000, 120, "the first scenes")
-        watched.wait_for_pictures(10)
+        wait_until(lambda: run.scenes_path.exists() and run.scenes_path.stat().st_size > 5000, 300, "the first scenes")
+        watched.wait_for_pictures(10, limit_s=300)  # a first run compiles
         began_s = time.monotonic()
         for name, fault in itertools.cycle(faults(failing).items()):
             fault_s = time.monotonic()
