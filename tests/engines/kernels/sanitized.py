@@ -56,7 +56,7 @@ def main() -> None:
         noise = np.random.default_rng(seed)
         for part in (letterbox, class_map, tint):
             part(kernels, noise)
-    print(f"{3 * CASES} cases")
+    sys.stdout.write(f"{3 * CASES} cases\n")
 
 
 if __name__ == "__main__":
