@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from engines.base import ModelSpec, Tensor
 from engines.errors import EngineError
 
 __all__ = ["CheckedEngine", "describe", "import_library", "reason"]
+
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 def import_library(module: str, title: str, package: str) -> Any:
@@ -60,6 +65,11 @@ def describe(library: str, processor: str, precision: str, threads: int) -> str:
 class CheckedEngine(ABC):
     """An `engines.base.Engine` without its library: subclasses open it, then write `_run` and `_free`.
 
+    Args:
+        spec: The model as it was opened.
+        description: One line for people.
+        step: How many pictures the library takes in one call: 1, or all where the graph fixes its batch.
+
     Attributes:
         kind: The short name that selects this kind of engine.
         title: What people call the library.
@@ -68,9 +78,10 @@ class CheckedEngine(ABC):
     kind: ClassVar[str]
     title: ClassVar[str]
 
-    def __init__(self, spec: ModelSpec, description: str) -> None:
+    def __init__(self, spec: ModelSpec, description: str, step: int = 1) -> None:
         self._spec = spec
         self._description = description
+        self._step = step
         self._is_open = True
 
     @property
@@ -84,21 +95,38 @@ class CheckedEngine(ABC):
         return self._description
 
     def infer(self, tensor: Tensor) -> Tensor:
-        """Run the model once; see `engines.base.Engine.infer`."""
-        if not self._is_open:
-            raise EngineError(f"{self.title} engine of {self._spec.name} is closed")
+        """Run the model on some pictures; see `engines.base.Engine.infer`."""
+        self._check(tensor)
+        return self._attempt(self._run, tensor)
+
+    def _check(self, tensor: Tensor) -> None:
+        self._check_open()
         if (
             not isinstance(tensor, np.ndarray)
             or tensor.dtype != np.float32
-            or tensor.shape != self._spec.input_shape
+            or tensor.ndim != 4
+            or tensor.shape[1:] != self._spec.input_shape[1:]
+            or not 0 < len(tensor) <= self._spec.input_shape[0]
+            or len(tensor) % self._step
             or not tensor.flags.c_contiguous
         ):
             raise EngineError(
                 f"{self.title} engine of {self._spec.name} takes a C-contiguous float32 array of "
                 f"{self._spec.input_shape}, not {_layout(tensor)}"
             )
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise EngineError(f"{self.title} engine of {self._spec.name} is closed")
+
+    def _attempt(
+        self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Call the library; what it raises becomes an `EngineError`."""
         try:
-            return self._run(tensor)
+            return work(*args, **kwargs)
+        except EngineError:
+            raise
         except Exception as error:  # the libraries' exceptions have no common base
             raise EngineError(f"{self.title} failed to run {self._spec.name}: {reason(error)}") from error
 

@@ -22,6 +22,7 @@ class OpenVinoEngine(CheckedEngine):
     """A model compiled by OpenVINO for the CPU, with a fixed input shape and for the least latency.
 
     Input and output are shared with NumPy without copying. Files are written nowhere: the model cache is off.
+    Several pictures are run one after the other: a processor's cores are busy with one, and its caches hold one.
     """
 
     kind = "openvino"
@@ -40,7 +41,7 @@ class OpenVinoEngine(CheckedEngine):
         Args:
             artifact: The model.
             size_hw: (H, W) of the input.
-            batch: Number of pictures in one call.
+            batch: Most pictures in one call.
             precision: What the network computes in. "auto" leaves it to OpenVINO: bfloat16 where the processor
                 multiplies it natively (AMX, AVX512-BF16), half floats on ARM, else fp32. Processors that OpenVINO
                 only emulates bfloat16 on list the capability too, but are slower with it.
@@ -50,16 +51,18 @@ class OpenVinoEngine(CheckedEngine):
             ModelError: The model cannot have that input, or its output does not fit its classes.
             EngineError: OpenVINO is missing, or cannot compile or run the model as asked.
         """
+        if precision not in {"auto", *_HINTS}:
+            raise EngineError(f"OpenVINO computes in fp32 or bf16 on the CPU, not in {precision}; use --precision auto")
         shape = artifact.input_shape(size_hw, batch)
+        step = artifact.input_dims[0] or 1
         threads = available_cores() if threads is None else threads
         self._openvino = import_library("openvino", self.title, "openvino")
         try:
-            compiled, device = self._compile(artifact, shape, precision, threads)
+            compiled, device = self._compile(artifact, (step, *shape[1:]), precision, threads)
             self._request = compiled.create_infer_request()
-            self._output = self._openvino.Tensor(self._openvino.Type.f32, compiled.output(0).shape)
-            self._request.set_output_tensor(self._output)
-            self._logits: Tensor = self._output.data
-            self._run(np.zeros(shape, np.float32))
+            self._logits: Tensor = np.empty((batch, *tuple(compiled.output(0).shape)[1:]), np.float32)
+            self._step = step
+            self._run(np.zeros((step, *shape[1:]), np.float32))
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot open {artifact.name} at {shape}: {reason(error)}") from error
         computed_in = _NAMES.get(compiled.get_property("INFERENCE_PRECISION_HINT").to_string(), "mixed")
@@ -67,7 +70,9 @@ class OpenVinoEngine(CheckedEngine):
             raise EngineError(f"OpenVINO has no {precision} on this processor ({device}); use auto or fp32")
         version = self._openvino.__version__.partition("-")[0]
         super().__init__(
-            artifact.spec(shape, self._logits.shape), describe(f"OpenVINO {version}", device, computed_in, threads)
+            artifact.spec(shape, self._logits.shape),
+            describe(f"OpenVINO {version}", device, computed_in, threads),
+            step,
         )
 
     def _compile(
@@ -91,9 +96,12 @@ class OpenVinoEngine(CheckedEngine):
     def _run(self, tensor: Tensor) -> Tensor:
         if not tensor.flags.writeable:  # OpenVINO shares writeable memory only
             tensor = tensor.copy()
-        self._request.set_input_tensor(self._openvino.Tensor(tensor, shared_memory=True))
-        self._request.infer()
-        return self._logits
+        for first in range(0, len(tensor), self._step):
+            pictures = slice(first, first + self._step)
+            self._request.set_input_tensor(self._openvino.Tensor(tensor[pictures], shared_memory=True))
+            self._request.set_output_tensor(self._openvino.Tensor(self._logits[pictures], shared_memory=True))
+            self._request.infer()
+        return self._logits[: len(tensor)]
 
     def _free(self) -> None:
-        del self._request, self._output, self._logits
+        del self._request, self._logits

@@ -16,7 +16,10 @@ __all__ = ["OnnxRuntimeEngine"]
 
 
 class OnnxRuntimeEngine(CheckedEngine):
-    """A model in an ONNX Runtime session on the CPU, with a fixed input shape. Input and output are not copied."""
+    """A model in an ONNX Runtime session on the CPU, with a fixed input shape. Input and output are not copied.
+
+    Several pictures are run one after the other: a processor's cores are busy with one, and its caches hold one.
+    """
 
     kind = "onnxruntime"
     title = "ONNX Runtime"
@@ -34,7 +37,7 @@ class OnnxRuntimeEngine(CheckedEngine):
         Args:
             artifact: The model.
             size_hw: (H, W) of the input.
-            batch: Number of pictures in one call.
+            batch: Most pictures in one call.
             precision: What the network computes in: "auto" and "fp32" are the same here.
             threads: How many threads compute; by default one for each physical core this process may use.
 
@@ -43,36 +46,40 @@ class OnnxRuntimeEngine(CheckedEngine):
             EngineError: ONNX Runtime is missing, or cannot open or run the model as asked.
         """
         shape = artifact.input_shape(size_hw, batch)
+        step = artifact.input_dims[0] or 1
+        one_step = (step, *shape[1:])
         threads = available_cores() if threads is None else threads
-        if precision == "bf16":
-            raise EngineError("ONNX Runtime computes in fp32 on the CPU; use --precision auto, or OpenVINO for bf16")
+        if precision not in {"auto", "fp32"}:
+            raise EngineError(f"ONNX Runtime computes in fp32 on the CPU, not in {precision}; use --precision auto")
         ort = import_library("onnxruntime", self.title, "onnxruntime")
         try:
-            options = _options(ort, artifact, shape, threads)
+            options = _options(ort, artifact, one_step, threads)
             # Its "fallback" would print to stdout and try the same again.
             session = ort.InferenceSession(
                 str(artifact.path), options, providers=["CPUExecutionProvider"], enable_fallback=0
             )
             # The graph need not say the size of its output; a first run does.
-            first = session.run([artifact.output_name], {artifact.input_name: np.zeros(shape, np.float32)})[0]
+            first = session.run([artifact.output_name], {artifact.input_name: np.zeros(one_step, np.float32)})[0]
         except Exception as error:  # its exceptions have no common base of their own
             raise EngineError(f"ONNX Runtime cannot open {artifact.name} at {shape}: {reason(error)}") from error
+        self._logits: Tensor = np.empty((batch, *first.shape[1:]), np.float32)
         super().__init__(
-            artifact.spec(shape, first.shape),
+            artifact.spec(shape, self._logits.shape),
             describe(f"ONNX Runtime {ort.__version__}", processor_name(), "fp32", threads),
+            step,
         )
-        self._logits: Tensor = np.empty(first.shape, np.float32)
-        self._input_name = artifact.input_name
+        self._names = (artifact.input_name, artifact.output_name)
         self._session = session
         self._binding = session.io_binding()
-        self._binding.bind_output(
-            artifact.output_name, "cpu", 0, np.float32, self._logits.shape, self._logits.ctypes.data
-        )
 
     def _run(self, tensor: Tensor) -> Tensor:
-        self._binding.bind_input(self._input_name, "cpu", 0, np.float32, tensor.shape, tensor.ctypes.data)
-        self._session.run_with_iobinding(self._binding)
-        return self._logits
+        input_name, output_name = self._names
+        for first in range(0, len(tensor), self._step):
+            pictures, logits = tensor[first : first + self._step], self._logits[first : first + self._step]
+            self._binding.bind_input(input_name, "cpu", 0, np.float32, pictures.shape, pictures.ctypes.data)
+            self._binding.bind_output(output_name, "cpu", 0, np.float32, logits.shape, logits.ctypes.data)
+            self._session.run_with_iobinding(self._binding)
+        return self._logits[: len(tensor)]
 
     def _free(self) -> None:
         del self._binding, self._session, self._logits

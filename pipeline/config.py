@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from engines.base import Precision
 from pipeline.errors import ConfigError
 
 __all__ = ["ReplayConfig", "load_config", "parse_size"]
@@ -24,7 +25,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         model: Name of a shipped model, or path of an ONNX file.
         engine: Which inference library; ``"auto"`` takes the fastest that opens.
-        precision: Arithmetic of the engine; ``"auto"`` takes BF16 where the processor has it, else FP32.
+        precision: Arithmetic of the engine; ``"auto"``: FP16 in TensorRT, BF16 on processors that have it, else FP32.
         size: Network input ``[height, width]`` in pixels; empty fits it to the recording.
         threads: Engine threads; 0 takes one for each physical core that this process may use.
         start: Seconds into the recording to start at.
@@ -33,8 +34,8 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     model: str = "clearway-lite"
-    engine: Literal["auto", "openvino", "onnxruntime"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    engine: Literal["auto", "tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime"] = "auto"
+    precision: Precision = "auto"
     size: Annotated[list[PositiveInt], msgspec.Meta(max_length=2)] = []
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
     start: Seconds = 0.0

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from engines.artifact import ModelArtifact, find_model, load_artifact
-from engines.factory import choose_input_size, open_engine
+from engines.base import Precision
+from engines.factory import ENGINE_KINDS, choose_input_size, open_engine
 from pipeline.capture import Capture
 from pipeline.config import ReplayConfig, load_config, parse_size
 from pipeline.console import Console, progress_line, timings_table
@@ -40,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="INPUT", help="the recording")
     parser.add_argument("outputs", metavar="OUTPUT", nargs="*", help="where scenes go")
     parser.add_argument("--model", metavar="NAME|PATH.onnx", help="shipped model or ONNX file (default: clearway-lite)")
-    parser.add_argument("--engine", choices=["auto", "openvino", "onnxruntime"], help="inference library")
-    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], help="arithmetic of the engine")
+    parser.add_argument("--engine", choices=["auto", *ENGINE_KINDS], help="inference library")
+    parser.add_argument("--precision", choices=get_args(Precision), help="arithmetic of the engine")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the recording)")
     parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each physical core)")
     parser.add_argument("--start", type=float, metavar="S", help="seconds into the recording to start at")

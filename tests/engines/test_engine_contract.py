@@ -63,6 +63,21 @@ class TestLogits:
             assert engine.spec.output_shape == (2, 5, 16, 24)
             np.testing.assert_allclose(engine.infer(images), tiny.expected(images), atol=1e-4)
 
+    def test_of_fewer_pictures_than_the_batch_holds(self, open_tiny, tiny, random_images):
+        images = random_images((3, 3, 64, 96))
+        with open_tiny(batch=3) as engine:
+            for count in (1, 3, 2):
+                np.testing.assert_allclose(engine.infer(images[:count]), tiny.expected(images[:count]), atol=1e-4)
+            with pytest.raises(EngineError, match="takes a C-contiguous"):
+                engine.infer(random_images((4, 3, 64, 96)))
+
+    def test_of_a_graph_that_fixes_its_batch(self, open_tiny, tiny, random_images):
+        images = random_images((2, 3, 64, 96))
+        with open_tiny((2, 3, 64, 96), batch=2) as engine:
+            np.testing.assert_allclose(engine.infer(images), tiny.expected(images), atol=1e-4)
+            with pytest.raises(EngineError, match="takes a C-contiguous"):
+                engine.infer(images[:1])
+
     def test_follow_the_input_from_call_to_call(self, open_tiny, tiny, random_images):
         images = random_images((1, 3, 64, 96))
         with open_tiny() as engine:
