@@ -1,11 +1,10 @@
-"""The kernels on a GPU: built modules loaded into the current CUDA context, and launched."""
+"""The kernels on a GPU: what was built, loaded and launched."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from engines.checked import import_library, reason
+from engines.cuda.device import Device, LoadedModule, Stream
 from engines.errors import EngineError
 from engines.kernels.launch import Launch
 
@@ -16,68 +15,51 @@ BUILT_FOLDER = Path(__file__).resolve().parent / "built"
 
 
 class DeviceKernels:
-    """Loads and launches kernels. Belongs to the thread that owns the CUDA context, like everything made in it.
+    """Loads and launches kernels, each inside ``with device.active()``, like everything on a GPU.
 
     A module is loaded on its first launch: first its machine code; where the driver has no use for that (an older
     driver, a GPU that was not thought of), its PTX, which the driver compiles and caches.
 
     ::
 
-        kernels = DeviceKernels()                       # the context is current
-        letterbox = Letterbox(picture, ...)
-        tables = driver.to_device(letterbox.tables)     # once
-        kernels.run(letterbox.launch(int(picture), int(tables), int(tensor)), stream)
+        kernels, letterbox = DeviceKernels(device), Letterbox(picture, ...)
+        launch = letterbox.launch(picture_memory.address, tables_memory.address, input_address)   # once
+        kernels.run(launch, stream)                                                               # every frame
 
     `run` only queues; it may be captured into a CUDA graph, which then keeps the addresses it was given.
 
     Args:
+        device: The GPU.
         folder: Where the built modules lie.
-
-    Raises:
-        EngineError: PyCUDA is missing or cannot be loaded.
     """
 
-    def __init__(self, folder: Path = BUILT_FOLDER) -> None:
-        self._driver = import_library("pycuda.driver", "PyCUDA", "pycuda")
+    def __init__(self, device: Device, folder: Path = BUILT_FOLDER) -> None:
+        self._device = device
         self._folder = folder
-        self._modules: dict[str, Any] = {}
-        self._functions: dict[str, Any] = {}
+        self._modules: dict[str, LoadedModule] = {}
 
-    def run(self, launch: Launch, stream: Any = None) -> None:
-        """Queue one launch on a `pycuda.driver.Stream` (None: the default stream).
+    def run(self, launch: Launch, stream: Stream) -> None:
+        """Queue one launch.
 
         Raises:
-            EngineError: The module cannot be loaded on this GPU and driver.
+            EngineError: The module cannot be loaded on this GPU and driver, or the GPU failed.
         """
-        function = self._functions.get(launch.kernel)
-        if function is None:
-            function = self._module(launch.module).get_function(launch.kernel)
-            function.prepare([f"{len(launch.parameters)}s"])
-            self._functions[launch.kernel] = function
-        function.prepared_async_call(launch.grid, launch.block, stream, launch.parameters)
+        if launch.module not in self._modules:
+            self._modules[launch.module] = self._load(launch.module)
+        self._modules[launch.module].launch(launch.kernel, launch.grid, launch.block, launch.parameters, stream)
 
-    def close(self) -> None:
-        """Let go of the modules, while the context is still current. May be called more than once."""
-        self._functions.clear()
-        self._modules.clear()
-
-    def _module(self, name: str) -> Any:
-        if name not in self._modules:
-            self._modules[name] = self._load(name)
-        return self._modules[name]
-
-    def _load(self, name: str) -> Any:
-        reasons = []
+    def _load(self, name: str) -> LoadedModule:
+        refusals = []
         for suffix in ("fatbin", "ptx"):
             path = self._folder / f"{name}.{suffix}"
             try:
                 # The driver reads PTX as a C string.
-                return self._driver.module_from_buffer(path.read_bytes() + (b"\0" if suffix == "ptx" else b""))
+                return self._device.load(path.read_bytes() + (b"\0" if suffix == "ptx" else b""))
             except OSError as error:
-                reasons.append(f"{path}: {error.strerror}")
-            except self._driver.Error as error:
-                reasons.append(f"{path.name}: {reason(error)}")
+                refusals.append(f"{path}: {error.strerror}")
+            except EngineError as error:
+                refusals.append(f"{path.name}: {error}")
         raise EngineError(
-            f"the {name} kernels cannot be loaded on this GPU ({'; '.join(reasons)}): "
+            f"the {name} kernels cannot be loaded on this GPU ({'; '.join(refusals)}): "
             "build them here with scripts/build_kernels"
         )
