@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from engines.artifact import ModelArtifact
 from engines.base import Precision, Tensor
@@ -11,6 +11,7 @@ from engines.checked import CheckedEngine
 from engines.cuda.device import Device
 from engines.cuda.presence import why_no_gpu
 from engines.errors import EngineError
+from engines.kernels.picture_path import Feed, PicturePath
 from engines.tensorrt.build import BuildProgress, build_options, build_plan
 from engines.tensorrt.cache import EngineCache, EngineKey
 from engines.tensorrt.execution import DEPTH, Execution, PlanRefusedError
@@ -60,6 +61,7 @@ class TensorRtEngine(CheckedEngine):
         computed_in = gpu_precision(precision)
         if device is None or library is None:
             device, library = gpu_and_library()
+        self._device = device
         cache = EngineCache() if cache is None else cache
         key = engine_key(artifact, shape, computed_in, device, library)
         self._execution = open_execution(artifact, key, device, library, cache, on_note or (lambda _: None))
@@ -86,6 +88,15 @@ class TensorRtEngine(CheckedEngine):
     def in_flight(self) -> int:
         """How many were submitted and not collected yet."""
         return self._execution.in_flight
+
+    def picture_path(self, feeds: Sequence[Feed]) -> PicturePath:
+        """Pictures up, class maps down, around this engine; see `engines.kernels.PicturePath`. To be closed before it.
+
+        Raises:
+            EngineError: Not enough memory, or the kernels cannot be loaded.
+        """
+        self._check_open()
+        return PicturePath(self._device, self._execution, self.spec, feeds)
 
     def _run(self, tensor: Tensor) -> Tensor:
         return self._execution.infer(tensor)

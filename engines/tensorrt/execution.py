@@ -38,7 +38,7 @@ class PlanRefusedError(EngineError):
     """TensorRT does not load a plan, or it is not the one that was asked for: a fresh one may do better."""
 
 
-@dataclass
+@dataclass(eq=False)  # told apart by identity: arrays have no single truth
 class _Slot:
     """One picture or batch on its way: where it lies, and how far it is."""
 
@@ -171,7 +171,7 @@ class Execution:
         self.infer(self._slots[0].host_in)
         with self._device.active():
             try:
-                self._graph = self._device.capture(self._compute, lambda: self._execute(self._context))
+                self._graph = self._device.capture(self._compute, lambda: self._execute(self._context, self._compute))
                 self.uses_graph = True
             except EngineError:  # slower by the processor's work for each kernel, and right all the same
                 self._library.log.clear()
@@ -217,13 +217,27 @@ class Execution:
         device.download(received, slot.device_out.address, self._download)
         slot.downloaded.record(self._download)
 
+    @property
+    def input_address(self) -> int:
+        """Where the input (N, 3, H, W) float32 lies on the GPU, for kernels that fill it there."""
+        return self._input.address
+
+    @property
+    def output_address(self) -> int:
+        """Where the logits (N, K, h, w) float32 lie on the GPU."""
+        return self._output.address
+
+    def enqueue(self, stream: Stream) -> None:
+        """Give a stream one run of all N pictures that lie in the input; the GPU is active, nothing else in flight."""
+        self._run(self._shape[0], stream)
+
     def _run(self, pictures: int, stream: Stream) -> None:
         if pictures < self._shape[0]:
-            self._execute(self._context_of(pictures))
+            self._execute(self._context_of(pictures), stream)
         elif self._graph is not None:
             self._graph.launch(stream)
         else:
-            self._execute(self._context)
+            self._execute(self._context, stream)
 
     def _context_of(self, pictures: int) -> trt.IExecutionContext:
         """A second context, for batches that are not full: changing the first one's shape would spoil its graph."""
@@ -234,8 +248,8 @@ class Execution:
             raise EngineError(f"{self._library.title} refuses {pictures} pictures: {self._library.complaint()}")
         return self._small
 
-    def _execute(self, context: trt.IExecutionContext | None) -> None:
-        if context is None or not context.execute_async_v3(self._compute.handle):
+    def _execute(self, context: trt.IExecutionContext | None, stream: Stream) -> None:
+        if context is None or not context.execute_async_v3(stream.handle):
             raise EngineError(f"{self._library.title} failed: {self._library.complaint()}")
 
     def collect(self) -> Tensor:
