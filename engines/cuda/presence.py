@@ -16,14 +16,14 @@ _NODES = ("nvidia[0-9]*", "nvgpu/igpu0", "nvhost-gpu", "dxg")
 
 
 def why_no_gpu(root: Path = Path("/"), driver_library: str = _DRIVER_LIBRARY) -> str | None:
-    """Why no NVIDIA GPU can be used on this machine, as half a sentence; None where nothing speaks against it.
+    """Why no NVIDIA GPU can be used on this machine, in a few words; None where nothing speaks against it.
 
     Args:
         root: Where ``/dev`` is; another one in tests.
         driver_library: What the driver's library is called; another one in tests.
     """
     if not any(next((root / "dev").glob(pattern), None) for pattern in _NODES):
-        return "there is no NVIDIA GPU (no /dev/nvidia0; a container needs --gpus all)"
+        return "no NVIDIA GPU here (no /dev/nvidia0)"
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in {"", "-1", "NoDevFiles"}:
         return f"CUDA_VISIBLE_DEVICES={visible} hides every GPU"

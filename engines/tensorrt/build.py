@@ -200,7 +200,7 @@ def _attach_monitor(
 
 
 def _monitor(module: Any, tell: Callable[[BuildProgress], None]) -> Any:
-    class Monitor(module.IProgressMonitor):  # type: ignore[misc, name-defined]
+    class Monitor(module.IProgressMonitor):  # type: ignore[misc]
         """Hands TensorRT's progress on. Nothing may be raised through TensorRT's own frames: it is kept instead."""
 
         def __init__(self) -> None:

@@ -11,7 +11,7 @@ from engines.checked import CheckedEngine
 from engines.cuda.device import Device
 from engines.cuda.presence import why_no_gpu
 from engines.errors import EngineError
-from engines.kernels.picture_path import Feed, PicturePath
+from engines.kernels.picture_path import DeviceNetwork, Feed, PicturePath
 from engines.tensorrt.build import BuildProgress, build_options, build_plan
 from engines.tensorrt.cache import EngineCache, EngineKey
 from engines.tensorrt.execution import DEPTH, Execution, PlanRefusedError
@@ -88,6 +88,16 @@ class TensorRtEngine(CheckedEngine):
     def in_flight(self) -> int:
         """How many were submitted and not collected yet."""
         return self._execution.in_flight
+
+    @property
+    def device(self) -> Device:
+        """The GPU that it runs on."""
+        return self._device
+
+    @property
+    def network(self) -> DeviceNetwork:
+        """The network alone, with its input and output on the GPU."""
+        return self._execution
 
     def picture_path(self, feeds: Sequence[Feed]) -> PicturePath:
         """Pictures up, class maps down, around this engine; see `engines.kernels.PicturePath`. To be closed before it.

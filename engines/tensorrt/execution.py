@@ -15,7 +15,7 @@ import math
 from collections import deque
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 __all__ = ["DEPTH", "Execution", "PlanRefusedError"]
+
+_Fill = Literal["full", "some"]
+"""Whether a context is for a full batch, or for fewer pictures."""
 
 DEPTH = 2
 """Pictures (or batches) in flight: one computes while the next goes up or the one before comes down."""
@@ -81,7 +84,8 @@ class Execution:
         self._in_flight: deque[_Slot] = deque()
         self._lent: _Slot | None = None
         self._graph: CapturedGraph | None = None
-        self._small: trt.IExecutionContext | None = None
+        # Never in a local variable: the traceback of an error would keep them alive past `close`.
+        self._contexts: dict[_Fill, trt.IExecutionContext] = {}
         self._memory: list[Memory] = []
         self._slots: list[_Slot] = []
         self._closed = False
@@ -103,40 +107,45 @@ class Execution:
             raise PlanRefusedError(f"{library.title} cannot load its engine: {library.complaint()}") from error
         if self._engine is None:
             raise PlanRefusedError(f"{library.title} cannot load its engine: {library.complaint()}")
-        self._check_tensors(self._engine)
-        self._context: trt.IExecutionContext | None = self._new_context(self._shape)
-        dims = tuple(int(side) for side in self._context.get_tensor_shape(self._output_name))
+        self._check_tensors()
+        self._make_context("full", self._shape)
+        dims = tuple(int(side) for side in self._contexts["full"].get_tensor_shape(self._output_name))
         if len(dims) != 4 or min(dims) < 1:
             raise EngineError(f"{library.title}: the engine's output is {dims}, not (N, K, h, w)")
         self.output_shape: tuple[int, int, int, int] = (dims[0], dims[1], dims[2], dims[3])
         self._input = self._allocate(self._shape)
         self._output = self._allocate(self.output_shape)
-        self._bind(self._context)
+        self._bind("full")
         self._upload, self._compute, self._download = (self._device.stream() for _ in range(3))
         # One more than is in flight: the one whose logits the caller looks at.
         self._slots.extend(self._new_slot() for _ in range(DEPTH + 1))
 
-    def _check_tensors(self, engine: trt.ICudaEngine) -> None:
+    def _check_tensors(self) -> None:
         module = self._library.module
-        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        assert self._engine is not None
+        names = [self._engine.get_tensor_name(index) for index in range(self._engine.num_io_tensors)]
         if sorted(names) != sorted((self._input_name, self._output_name)):
             raise PlanRefusedError(f"{self._library.title}: the engine has the tensors {names}, not those of the model")
         for name in names:
-            if engine.get_tensor_dtype(name) != module.DataType.FLOAT:
+            if self._engine.get_tensor_dtype(name) != module.DataType.FLOAT:
                 raise PlanRefusedError(f"{self._library.title}: tensor {name!r} of the engine is not float32")
 
-    def _new_context(self, shape: tuple[int, ...]) -> trt.IExecutionContext:
+    def _make_context(self, fill: _Fill, shape: tuple[int, ...]) -> None:
         assert self._engine is not None
         context = self._engine.create_execution_context()
         if context is None:  # TensorRT takes the memory for the layers in between here
             raise EngineError(f"not enough memory on {self._device.name} to run: {self._library.complaint()}")
-        if not context.set_input_shape(self._input_name, shape):
-            raise EngineError(f"{self._library.title} refuses an input of {shape}: {self._library.complaint()}")
-        return context
+        self._contexts[fill] = context
+        del context
+        self._reshape(fill, shape)
 
-    def _bind(self, context: trt.IExecutionContext) -> None:
+    def _reshape(self, fill: _Fill, shape: tuple[int, ...]) -> None:
+        if not self._contexts[fill].set_input_shape(self._input_name, shape):
+            raise EngineError(f"{self._library.title} refuses an input of {shape}: {self._library.complaint()}")
+
+    def _bind(self, fill: _Fill) -> None:
         for name, memory in ((self._input_name, self._input), (self._output_name, self._output)):
-            if not context.set_tensor_address(name, memory.address):
+            if not self._contexts[fill].set_tensor_address(name, memory.address):
                 raise EngineError(f"{self._library.title} refuses the buffer of {name!r}: {self._library.complaint()}")
 
     def _allocate(self, shape: tuple[int, ...]) -> Memory:
@@ -171,7 +180,7 @@ class Execution:
         self.infer(self._slots[0].host_in)
         with self._device.active():
             try:
-                self._graph = self._device.capture(self._compute, lambda: self._execute(self._context, self._compute))
+                self._graph = self._device.capture(self._compute, lambda: self._execute("full", self._compute))
                 self.uses_graph = True
             except EngineError:  # slower by the processor's work for each kernel, and right all the same
                 self._library.log.clear()
@@ -233,23 +242,24 @@ class Execution:
 
     def _run(self, pictures: int, stream: Stream) -> None:
         if pictures < self._shape[0]:
-            self._execute(self._context_of(pictures), stream)
+            self._run_some(pictures, stream)
         elif self._graph is not None:
             self._graph.launch(stream)
         else:
-            self._execute(self._context, stream)
+            self._execute("full", stream)
 
-    def _context_of(self, pictures: int) -> trt.IExecutionContext:
-        """A second context, for batches that are not full: changing the first one's shape would spoil its graph."""
-        if self._small is None:
-            self._small = self._new_context((pictures, *self._shape[1:]))
-            self._bind(self._small)
-        elif not self._small.set_input_shape(self._input_name, (pictures, *self._shape[1:])):
-            raise EngineError(f"{self._library.title} refuses {pictures} pictures: {self._library.complaint()}")
-        return self._small
+    def _run_some(self, pictures: int, stream: Stream) -> None:
+        """In a context of its own: changing the full one's shape would spoil the graph that was captured from it."""
+        shape = (pictures, *self._shape[1:])
+        if "some" in self._contexts:
+            self._reshape("some", shape)
+        else:
+            self._make_context("some", shape)
+            self._bind("some")
+        self._execute("some", stream)
 
-    def _execute(self, context: trt.IExecutionContext | None, stream: Stream) -> None:
-        if context is None or not context.execute_async_v3(stream.handle):
+    def _execute(self, fill: _Fill, stream: Stream) -> None:
+        if not self._contexts[fill].execute_async_v3(stream.handle):
             raise EngineError(f"{self._library.title} failed: {self._library.complaint()}")
 
     def collect(self) -> Tensor:
@@ -304,8 +314,8 @@ class Execution:
         self._graph = None
         self._in_flight.clear()
         self._lent = None
-        self._small = None
-        for name in ("_context", "_engine", "_runtime", "_logger", "_upload", "_compute", "_download"):
+        self._contexts.clear()
+        for name in ("_engine", "_runtime", "_logger", "_upload", "_compute", "_download"):
             if hasattr(self, name):
                 delattr(self, name)
         self._slots.clear()

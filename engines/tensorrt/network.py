@@ -89,49 +89,22 @@ def _load(path: Path) -> Any:
 
 def _in_half(model: Any, name: str) -> Any:
     """The graph with float16 inside and float32 at both ends; Q/DQ nodes keep their integers, with float16 scales."""
-    float16 = import_library("onnxconverter_common.float16", "onnxconverter-common", "'clearway[nvidia]'")
+    float16 = import_library("onnxruntime.transformers.float16", "ONNX Runtime", "onnxruntime")
+    onnx_model = import_library("onnxruntime.transformers.onnx_model", "ONNX Runtime", "onnxruntime")
     version_converter = import_library("onnx.version_converter", "onnx", "'clearway[nvidia]'")
-    blocked = set(float16.DEFAULT_OP_BLOCK_LIST)
+    # What ONNX Runtime's CPU has no float16 for, TensorRT has.
+    blocked = sorted(set(float16.DEFAULT_OP_BLOCK_LIST) - {"Min", "Max"})
     try:
         if any(node.op_type == "QuantizeLinear" for node in model.graph.node) and _opset(model) < _OPSET_OF_HALF_SCALES:
             model = version_converter.convert_version(model, _OPSET_OF_HALF_SCALES)
-        scales = _fixed_resize_scales(model)
-        if scales is not None:
-            blocked -= {"Resize"}
-        # Min and Max are clips and attention masks; the network's range is far inside float16's.
-        blocked -= {"Min", "Max"}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a line for each weight below 1e-7, which float16 has no room for
-            half = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=sorted(blocked))
-    except EngineError:
-        raise
-    except Exception as error:
+            warnings.simplefilter("ignore")  # a line for each weight that is next to zero
+            half = float16.convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
+        onnx_model.OnnxModel(half).topological_sort()  # it puts its casts last
+    except Exception as error:  # protobuf's exceptions have no base of their own
         raise EngineError(f"model {name}: cannot be converted to fp16: {reason(error)}") from error
-    for tensor in half.graph.initializer:
-        if scales is not None and tensor.name in scales:
-            tensor.CopyFrom(scales[tensor.name])
     return half
 
 
 def _opset(model: Any) -> int:
     return max(int(entry.version) for entry in model.opset_import if entry.domain in {"", "ai.onnx"})
-
-
-def _fixed_resize_scales(model: Any) -> dict[str, Any] | None:
-    """The factors of the graph's Resize nodes, by name, which stay float32 by ONNX's rules.
-
-    None where a factor is computed, or used elsewhere too: then Resize as a whole stays float32, between casts.
-    """
-    resizes = [node for node in model.graph.node if node.op_type == "Resize"]
-    wanted = {name for node in resizes for name in list(node.input)[1:3] if name}
-    elsewhere = {name for node in model.graph.node if node.op_type != "Resize" for name in node.input}
-    found = {tensor.name: tensor for tensor in model.graph.initializer if tensor.name in wanted}
-    if wanted - set(found) or wanted & elsewhere:
-        return None
-    return {name: _copy(tensor) for name, tensor in found.items()}
-
-
-def _copy(tensor: Any) -> Any:
-    kept = type(tensor)()
-    kept.CopyFrom(tensor)
-    return kept
