@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,7 @@ ColorMatrix = Literal["bt601", "bt709"]
 _LUMA_SHARES = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 
 
+@lru_cache
 def rgb_from_yuv(matrix: ColorMatrix, full_range: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(3, 3) weights and (3,) offsets: rgb = weights · (Y, U, V) + offsets, in units of 0 to 255.
 

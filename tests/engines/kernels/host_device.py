@@ -112,6 +112,9 @@ class HostDevice:
     def download(self, array: NDArray[Any], address: int, stream: HostStream) -> None:
         stream.add(lambda: void(ctypes.memmove(array.ctypes.data, address, array.nbytes)))
 
+    def copy(self, target: int, source: int, nbytes: int, stream: HostStream) -> None:
+        stream.add(lambda: void(ctypes.memmove(target, source, nbytes)))
+
     def load(self, image: bytes) -> HostDevice:
         return self
 
