@@ -40,7 +40,7 @@ def driver_version(root: Path = Path("/")) -> str:
     Args:
         root: Where ``/proc`` and ``/etc`` are; another one in tests.
     """
-    found = re.search(r"Kernel Module\D*?\s(\d+(?:\.\d+)+)", _read(root / "proc/driver/nvidia/version"))
+    found = re.search(r"Kernel Module\b.*?\s(\d+(?:\.\d+)+)\s", _read(root / "proc/driver/nvidia/version") + "\n")
     if found:
         return found[1]
     tegra = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", _read(root / "etc/nv_tegra_release"))

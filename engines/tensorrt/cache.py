@@ -346,4 +346,4 @@ def _difference(was: EngineKey, now: EngineKey) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_.") or "unnamed"
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.") or "unnamed"

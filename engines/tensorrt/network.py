@@ -95,6 +95,7 @@ def _in_half(model: Any, name: str) -> Any:
     # What ONNX Runtime's CPU has no float16 for, TensorRT has.
     blocked = sorted(set(float16.DEFAULT_OP_BLOCK_LIST) - {"Min", "Max"})
     try:
+        _write_constants_as_tensors(model)
         if any(node.op_type == "QuantizeLinear" for node in model.graph.node) and _opset(model) < _OPSET_OF_HALF_SCALES:
             model = version_converter.convert_version(model, _OPSET_OF_HALF_SCALES)
         with warnings.catch_warnings():
@@ -104,6 +105,18 @@ def _in_half(model: Any, name: str) -> Any:
     except Exception as error:  # protobuf's exceptions have no base of their own
         raise EngineError(f"model {name}: cannot be converted to fp16: {reason(error)}") from error
     return half
+
+
+def _write_constants_as_tensors(model: Any) -> None:
+    """A constant may be a tensor, a float or a list of floats; the conversion knows tensors only."""
+    helper = import_library("onnx.helper", "onnx", "'clearway[nvidia]'")
+    for node in model.graph.node:
+        for attribute in node.attribute if node.op_type == "Constant" else ():
+            if attribute.name in {"value_float", "value_floats"}:
+                is_list = attribute.name == "value_floats"
+                floats = list(attribute.floats) if is_list else [attribute.f]
+                tensor = helper.make_tensor("", 1, [len(floats)] if is_list else [], floats)
+                attribute.CopyFrom(helper.make_attribute("value", tensor))
 
 
 def _opset(model: Any) -> int:
