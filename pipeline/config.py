@@ -12,6 +12,7 @@ import msgspec
 
 from engines.base import Precision
 from pipeline.errors import ConfigError
+from pipeline.sources.base import Decode
 
 __all__ = ["ReplayConfig", "load_config", "parse_size"]
 
@@ -28,6 +29,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         precision: Arithmetic of the engine; ``"auto"``: FP16 in TensorRT, BF16 on processors that have it, else FP32.
         size: Network input ``[height, width]`` in pixels; empty fits it to the recording.
         threads: Engine threads; 0 takes one for each physical core that this process may use.
+        decode: What decodes a video: the CPU, or ``"nvdec"``, the decoder of an NVIDIA GPU.
         start: Seconds into the recording to start at.
         end: Seconds into the recording to end at; None for its end.
         pace: Play at the recording's own speed instead of as fast as possible.
@@ -38,6 +40,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: Precision = "auto"
     size: Annotated[list[PositiveInt], msgspec.Meta(max_length=2)] = []
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    decode: Decode = "cpu"
     start: Seconds = 0.0
     end: Seconds | None = None
     pace: bool = False
