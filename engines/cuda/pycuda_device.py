@@ -1,12 +1,13 @@
 """A GPU through PyCUDA: the primary context, which PyTorch, TensorRT, numba and CuPy share.
 
 `pycuda.autoinit` is never imported: it makes a context of its own, in which nothing of theirs is valid. The primary
-context is retained once for the process and stays, as it does for everybody else who uses it: what an engine holds in
-it, it frees; the context itself goes with the process.
+context is retained once for the process and released when that ends, as everybody else who uses it does: what an
+engine holds in it, the engine frees.
 """
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,6 +67,8 @@ def open_device(ordinal: int = 0) -> PyCudaDevice:
         with _retaining:
             if ordinal not in _retained:
                 _retained[ordinal] = device.retain_primary_context()
+                # Left to its destructor, PyCUDA would detach it as if it were a context of its own, and complain.
+                atexit.register(_retained[ordinal].detach)
         return PyCudaDevice(driver, device, _retained[ordinal])
     except driver.Error as error:
         raise EngineError(f"the GPU cannot be used: {reason(error)} (see what nvidia-smi says)") from error

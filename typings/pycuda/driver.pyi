@@ -1,4 +1,4 @@
-# The names of PyCUDA that Clearway uses, as PyCUDA 2026.1 has them. tests/engines/cuda holds them against its source.
+# The names of PyCUDA that Clearway uses, as PyCUDA 2026.1 has them. tests/engines/cuda holds them against it.
 from typing import Any
 
 from numpy.typing import DTypeLike, NDArray
@@ -17,6 +17,7 @@ def get_driver_version() -> int: ...
 
 class Context:
     def push(self) -> None: ...
+    def detach(self) -> None: ...
     @staticmethod
     def pop() -> None: ...
 

@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import ctypes
-import shutil
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from engines.cuda.capture import capture
 from engines.errors import EngineError
+from tests.engines.cuda.conftest import compile_driver
 
 STREAM = 0x7F00000000001234  # more than 32 bits: a handle that ctypes would cut off if it took it for an int
-SOURCE = Path(__file__).with_name("driver_double.c")
 
 
 @pytest.fixture
 def driver(tmp_path) -> ctypes.CDLL:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    library = tmp_path / "driver_double.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-Wall", "-Werror", "-o", library, SOURCE], check=True, timeout=60)
-    return ctypes.CDLL(str(library))
+    return ctypes.CDLL(str(compile_driver(tmp_path)))
 
 
 def counter(driver: ctypes.CDLL, name: str) -> ctypes.c_int:
@@ -37,6 +29,7 @@ def test_captures_launches_and_frees(driver):
     graph.launch(STREAM)
     graph.launch(STREAM)
     assert counter(driver, "launches").value == 2
+    assert ctypes.c_void_p.in_dll(driver, "last_stream").value == STREAM
     graph.close()
     assert (counter(driver, "graphs").value, counter(driver, "runnables").value) == (0, 0)
 
