@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import product
+from typing import Literal, get_args
 
 from engines.artifact import ModelArtifact
 from engines.base import Engine, Precision
 from engines.errors import ConfigError, EngineError
 
-__all__ = ["ENGINE_KINDS", "choose_input_size", "open_engine"]
+__all__ = ["ENGINE_KINDS", "EngineKind", "choose_input_size", "open_engine"]
 
-ENGINE_KINDS = ("tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime")
+EngineKind = Literal["auto", "tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime"]
+"""What a user may ask for."""
+
+ENGINE_KINDS: tuple[str, ...] = get_args(EngineKind)[1:]
 """Every kind of engine, in the order in which "auto" tries them: the fastest first."""
 
 _SIZE_STEP = 8

@@ -6,11 +6,12 @@ import argparse
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
 from engines.base import Precision
+from engines.factory import EngineKind
 from pipeline.errors import ConfigError
 from pipeline.sources.base import Decode
 
@@ -36,7 +37,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     model: str = "clearway-lite"
-    engine: Literal["auto", "tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime"] = "auto"
+    engine: EngineKind = "auto"
     precision: Precision = "auto"
     size: Annotated[list[PositiveInt], msgspec.Meta(max_length=2)] = []
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from engines.artifact import ModelArtifact, find_model, load_artifact
 from engines.base import Precision
-from engines.factory import ENGINE_KINDS, choose_input_size, open_engine
+from engines.factory import EngineKind, choose_input_size, open_engine
 from pipeline.capture import Capture
 from pipeline.config import ReplayConfig, load_config, parse_size
 from pipeline.console import Console, progress_line, timings_table
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="INPUT", help="the recording")
     parser.add_argument("outputs", metavar="OUTPUT", nargs="*", help="where scenes go")
     parser.add_argument("--model", metavar="NAME|PATH.onnx", help="shipped model or ONNX file (default: clearway-lite)")
-    parser.add_argument("--engine", choices=["auto", *ENGINE_KINDS], help="inference library")
+    parser.add_argument("--engine", choices=get_args(EngineKind), help="inference library")
     parser.add_argument("--precision", choices=get_args(Precision), help="arithmetic of the engine")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the recording)")
     parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each physical core)")
