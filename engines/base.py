@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
 
-__all__ = ["Engine", "ModelSpec", "Precision", "Tensor"]
+__all__ = ["Engine", "ModelSpec", "PipelinedEngine", "Precision", "Tensor"]
 
 Tensor = NDArray[np.float32]
 
-Precision = Literal["auto", "fp32", "bf16"]
-"""What a network computes in. "auto" is the fastest that the processor computes natively."""
+Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
+"""What a network computes in. "auto" is the fastest that the hardware computes natively without calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +88,45 @@ class Engine(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class PipelinedEngine(Engine, Protocol):
+    """An engine that can work on the next pictures while the caller still looks at the last ones.
+
+    `infer` does all that is asked of an engine; who does not know of this needs nothing else. Who does, keeps up to
+    `depth` tensors in flight, and so lets the upload of one, the computing of another and its own work on a third's
+    logits run side by side::
+
+        for tensor in tensors:
+            if engine.in_flight == engine.depth:
+                use(engine.collect())
+            engine.submit(tensor)
+        while engine.in_flight:
+            use(engine.collect())
+
+    Latency is the price: logits come out one submission later. A replay wants that; a live camera at its own pace
+    does not, and calls `infer`.
+    """
+
+    @property
+    def depth(self) -> int:
+        """How many tensors may be in flight."""
+
+    @property
+    def in_flight(self) -> int:
+        """How many were submitted and not collected yet."""
+
+    def submit(self, tensor: Tensor) -> None:
+        """Start on a tensor, and return without its logits. The tensor may be overwritten afterwards.
+
+        Raises:
+            EngineError: As for `infer`; or `depth` are in flight already.
+        """
+
+    def collect(self) -> Tensor:
+        """Wait for the logits of the oldest tensor that was submitted: a view that is valid until the next `collect`.
+
+        Raises:
+            EngineError: Nothing is in flight, the engine is closed, or the library failed.
+        """

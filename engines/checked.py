@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,10 @@ from engines.base import ModelSpec, Tensor
 from engines.errors import EngineError
 
 __all__ = ["CheckedEngine", "describe", "import_library", "reason"]
+
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 def import_library(module: str, title: str, package: str) -> Any:
@@ -90,9 +95,12 @@ class CheckedEngine(ABC):
         return self._description
 
     def infer(self, tensor: Tensor) -> Tensor:
-        """Run the model once; see `engines.base.Engine.infer`."""
-        if not self._is_open:
-            raise EngineError(f"{self.title} engine of {self._spec.name} is closed")
+        """Run the model on some pictures; see `engines.base.Engine.infer`."""
+        self._check(tensor)
+        return self._attempt(self._run, tensor)
+
+    def _check(self, tensor: Tensor) -> None:
+        self._check_open()
         if (
             not isinstance(tensor, np.ndarray)
             or tensor.dtype != np.float32
@@ -106,8 +114,19 @@ class CheckedEngine(ABC):
                 f"{self.title} engine of {self._spec.name} takes a C-contiguous float32 array of "
                 f"{self._spec.input_shape}, not {_layout(tensor)}"
             )
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise EngineError(f"{self.title} engine of {self._spec.name} is closed")
+
+    def _attempt(
+        self, work: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """Call the library; what it raises becomes an `EngineError`."""
         try:
-            return self._run(tensor)
+            return work(*args, **kwargs)
+        except EngineError:
+            raise
         except Exception as error:  # the libraries' exceptions have no common base
             raise EngineError(f"{self.title} failed to run {self._spec.name}: {reason(error)}") from error
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import product
+from typing import Literal, get_args
 
 from engines.artifact import ModelArtifact
 from engines.base import Engine, Precision
 from engines.errors import ConfigError, EngineError
 
-__all__ = ["ENGINE_KINDS", "choose_input_size", "open_engine"]
+__all__ = ["ENGINE_KINDS", "EngineKind", "choose_input_size", "open_engine"]
 
-ENGINE_KINDS = ("openvino", "onnxruntime")
+EngineKind = Literal["auto", "tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime"]
+"""What a user may ask for."""
+
+ENGINE_KINDS: tuple[str, ...] = get_args(EngineKind)[1:]
 """Every kind of engine, in the order in which "auto" tries them: the fastest first."""
 
 _SIZE_STEP = 8
@@ -35,9 +39,10 @@ def open_engine(
         kind: One of `ENGINE_KINDS`; or "auto", the first of them that opens.
         size_hw: (H, W) of the input; by default the size the model was made for.
         batch: Number of pictures in one call.
-        precision: What the network computes in; "auto" is the fastest that the processor computes natively.
+        precision: What the network computes in; "auto" is the fastest that the hardware computes natively.
         threads: How many threads compute; by default one for each physical core this process may use.
-        on_note: Called with one line for people for each engine that "auto" passed over, and why.
+        on_note: Called with one line for people for each engine that "auto" passed over, and why; and when an
+            engine is built for this machine, which takes a while.
 
     Raises:
         ConfigError: There is no engine of that kind.
@@ -48,12 +53,12 @@ def open_engine(
         raise ConfigError(f"no engine is called {kind!r}; there are: auto, {', '.join(ENGINE_KINDS)}")
     size_hw = artifact.default_size_hw if size_hw is None else size_hw
     if kind != "auto":
-        return _open(kind, artifact, size_hw, batch, precision, threads)
+        return _open(kind, artifact, size_hw, batch, precision, threads, on_note)
     reasons = []
     for candidate in ENGINE_KINDS:
         try:
-            return _open(candidate, artifact, size_hw, batch, precision, threads)
-        except EngineError as error:  # noqa: PERF203 (two rounds at most)
+            return _open(candidate, artifact, size_hw, batch, precision, threads, on_note)
+        except EngineError as error:  # noqa: PERF203 (four rounds at most)
             reasons.append(str(error))
             if on_note is not None:
                 on_note(f"engine {candidate} passed over: {error}")
@@ -67,9 +72,18 @@ def _open(
     batch: int,
     precision: Precision,
     threads: int | None,
+    on_note: Callable[[str], None] | None,
 ) -> Engine:
     if threads is not None and threads < 1:
         raise ConfigError(f"an engine cannot run on {threads} threads; 1 is the least")
+    if kind == "tensorrt":
+        from engines.tensorrt.engine import TensorRtEngine
+
+        return TensorRtEngine(artifact, size_hw, batch, precision, on_note=on_note)
+    if kind == "onnxruntime-cuda":
+        from engines.ort_cuda_engine import OnnxRuntimeCudaEngine
+
+        return OnnxRuntimeCudaEngine(artifact, size_hw, batch, precision)
     if kind == "openvino":
         from engines.openvino_engine import OpenVinoEngine
 

@@ -51,6 +51,8 @@ class OpenVinoEngine(CheckedEngine):
             ModelError: The model cannot have that input, or its output does not fit its classes.
             EngineError: OpenVINO is missing, or cannot compile or run the model as asked.
         """
+        if precision not in {"auto", *_HINTS}:
+            raise EngineError(f"OpenVINO computes in fp32 or bf16 on the CPU, not in {precision}; use --precision auto")
         shape = artifact.input_shape(size_hw, batch)
         step = artifact.input_dims[0] or 1
         threads = available_cores() if threads is None else threads

@@ -49,8 +49,8 @@ class OnnxRuntimeEngine(CheckedEngine):
         step = artifact.input_dims[0] or 1
         one_step = (step, *shape[1:])
         threads = available_cores() if threads is None else threads
-        if precision == "bf16":
-            raise EngineError("ONNX Runtime computes in fp32 on the CPU; use --precision auto, or OpenVINO for bf16")
+        if precision not in {"auto", "fp32"}:
+            raise EngineError(f"ONNX Runtime computes in fp32 on the CPU, not in {precision}; use --precision auto")
         ort = import_library("onnxruntime", self.title, "onnxruntime")
         try:
             options = _options(ort, artifact, one_step, threads)

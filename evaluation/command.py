@@ -6,7 +6,7 @@ import argparse
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import rich.console
@@ -14,8 +14,8 @@ from rich.progress import track
 from rich.table import Table
 
 from engines.artifact import find_model, load_artifact
-from engines.base import Engine
-from engines.factory import choose_input_size, open_engine
+from engines.base import Engine, Precision
+from engines.factory import EngineKind, choose_input_size, open_engine
 from evaluation.accuracy import ConfusionMatrix
 from evaluation.labelled import FORMATS, LabelledSet, open_labelled
 from pipeline.config import parse_size
@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, metavar="DIR", help="labelled data: images/ and labels/ in a folder")
     parser.add_argument("--format", choices=FORMATS, default="folder", help="layout of the data (default: folder)")
     parser.add_argument("--model", metavar="NAME|PATH.onnx", default="clearway-lite", help="shipped model or ONNX file")
-    parser.add_argument("--engine", choices=["auto", "openvino", "onnxruntime"], default="auto")
-    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="auto")
+    parser.add_argument("--engine", choices=get_args(EngineKind), default="auto")
+    parser.add_argument("--precision", choices=get_args(Precision), default="auto")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the data)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures")
 

@@ -27,6 +27,8 @@ _COMMANDS = {
     "replay": ("pipeline.replay", "segment a recording and write overlays, scenes or masks"),
     "live": ("pipeline.live.command", "segment live cameras: the newest frame, or an honest no signal"),
     "evaluate": ("evaluation.command", "measure a model's accuracy on labelled data"),
+    "build": ("pipeline.build", "build TensorRT engines for the GPU of this machine"),
+    "engines": ("pipeline.cached_engines", "list the engines that were built, or remove them"),
     "calibrate": ("calibration.command", "measure a camera, and how it hangs over the road"),
 }
 """Name: (module with `add_arguments(parser)` and `run(args) -> int`, one line of help)."""

@@ -6,11 +6,14 @@ import argparse
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from engines.base import Precision
+from engines.factory import EngineKind
 from pipeline.errors import ConfigError
+from pipeline.sources.base import Decode
 
 __all__ = ["EngineConfig", "ReplayConfig", "Seconds", "load_config", "parse_size"]
 
@@ -25,14 +28,14 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         model: Name of a shipped model, or path of an ONNX file.
         engine: Which inference library; ``"auto"`` takes the fastest that opens.
-        precision: Arithmetic of the engine; ``"auto"`` takes BF16 where the processor has it, else FP32.
+        precision: Arithmetic of the engine; ``"auto"``: FP16 in TensorRT, BF16 on processors that have it, else FP32.
         size: Network input ``[height, width]`` in pixels; empty fits it to the pictures.
         threads: Engine threads; 0 takes one for each physical core that this process may use.
     """
 
     model: str = "clearway-lite"
-    engine: Literal["auto", "openvino", "onnxruntime"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    engine: EngineKind = "auto"
+    precision: Precision = "auto"
     size: Annotated[list[PositiveInt], msgspec.Meta(max_length=2)] = []
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
 
@@ -55,11 +58,13 @@ class ReplayConfig(EngineConfig, frozen=True, forbid_unknown_fields=True):
     """Settings of a replay; the keys of its TOML file.
 
     Attributes:
+        decode: What decodes a video: the CPU, or ``"nvdec"``, the decoder of an NVIDIA GPU.
         start: Seconds into the recording to start at.
         end: Seconds into the recording to end at; None for its end.
         pace: Play at the recording's own speed instead of as fast as possible.
     """
 
+    decode: Decode = "cpu"
     start: Seconds = 0.0
     end: Seconds | None = None
     pace: bool = False

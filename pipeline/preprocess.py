@@ -11,23 +11,18 @@ value of the mean colour. `Preprocessor.content_size_hw` says how much it fills.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import ModelSpec, Tensor
+from engines.color import rgb_from_yuv
+from engines.kernels.sampling import AREA_FROM_FACTOR
 from pipeline.jit import kernel
 from pipeline.scene import Frame, YuvPlanes
 
 __all__ = ["Preprocessor"]
-
-_AREA_FROM_FACTOR = 2.0
-"""Where an image shrinks by this factor or more, a plain bilinear look-up would skip pixels: average them."""
-
-# (Kr, Kb) of ITU-R BT.601-7 and BT.709-6: the shares of red and blue in luma, from which all else follows.
-_LUMA_SHARES = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 
 
 class Preprocessor:
@@ -97,7 +92,7 @@ class Preprocessor:
 
     def _fill_from_planes(self, planes: YuvPlanes, content: Tensor) -> None:
         size_hw = (content.shape[1], content.shape[2])
-        weights, offsets = _rgb_from_yuv(planes.matrix, planes.full_range)
+        weights, offsets = rgb_from_yuv(planes.matrix, planes.full_range)
         _normalise_yuv(
             _resized(planes.y, size_hw),
             _resized(planes.u, size_hw),
@@ -121,34 +116,9 @@ def _resized(plane: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.u
     height, width = size_hw
     if plane.shape[:2] == size_hw:
         return plane
-    shrinks = max(plane.shape[0] / height, plane.shape[1] / width) >= _AREA_FROM_FACTOR
+    shrinks = max(plane.shape[0] / height, plane.shape[1] / width) >= AREA_FROM_FACTOR
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(plane, (width, height), interpolation=interpolation), np.uint8)
-
-
-@lru_cache
-def _rgb_from_yuv(matrix: str, full_range: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(3, 3) weights and (3,) offsets: rgb = weights · (Y, U, V) + offsets, in units of 0 to 255.
-
-    The inverse of the conversion matrix in ITU-R BT.601-7 §2.5 and BT.709-6 §3; JFIF's for full range.
-    """
-    red, blue = _LUMA_SHARES[matrix]
-    green = 1.0 - red - blue
-    luma_gain, luma_zero = (1.0, 0.0) if full_range else (255.0 / 219.0, 16.0)
-    chroma_gain = 1.0 if full_range else 255.0 / 224.0
-    weights = np.array(
-        [
-            [luma_gain, 0.0, 2.0 * (1.0 - red) * chroma_gain],
-            [
-                luma_gain,
-                -2.0 * (1.0 - blue) * blue / green * chroma_gain,
-                -2.0 * (1.0 - red) * red / green * chroma_gain,
-            ],
-            [luma_gain, 2.0 * (1.0 - blue) * chroma_gain, 0.0],
-        ]
-    )
-    offsets = -weights @ np.array([luma_zero, 128.0, 128.0])
-    return weights.astype(np.float32), offsets.astype(np.float32)
 
 
 @kernel(fastmath=True)

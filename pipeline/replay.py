@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from engines.artifact import ModelArtifact, find_model, load_artifact
-from engines.factory import choose_input_size, open_engine
+from engines.base import Precision
+from engines.factory import EngineKind, choose_input_size, open_engine
 from pipeline.capture import Capture
 from pipeline.config import ReplayConfig, load_config, parse_size
 from pipeline.console import Console, progress_line, timings_table
@@ -22,6 +23,7 @@ from pipeline.sinks.base import Sink
 from pipeline.sinks.factory import open_sink
 from pipeline.sinks.window import display_available
 from pipeline.sources import Source, open_source
+from pipeline.sources.base import Decode
 from pipeline.timings import StageTimings
 
 __all__ = ["add_arguments", "run"]
@@ -40,10 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="INPUT", help="the recording")
     parser.add_argument("outputs", metavar="OUTPUT", nargs="*", help="where scenes go")
     parser.add_argument("--model", metavar="NAME|PATH.onnx", help="shipped model or ONNX file (default: clearway-lite)")
-    parser.add_argument("--engine", choices=["auto", "openvino", "onnxruntime"], help="inference library")
-    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], help="arithmetic of the engine")
+    parser.add_argument("--engine", choices=get_args(EngineKind), help="inference library")
+    parser.add_argument("--precision", choices=get_args(Precision), help="arithmetic of the engine")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the recording)")
     parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each physical core)")
+    parser.add_argument("--decode", choices=get_args(Decode), help="what decodes a video (default: cpu)")
     parser.add_argument("--start", type=float, metavar="S", help="seconds into the recording to start at")
     parser.add_argument("--end", type=float, metavar="S", help="seconds into the recording to end at")
     parser.add_argument("--pace", action="store_true", default=None, help="play at the recording's own speed")
@@ -65,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console(quiet=args.quiet)
     timings = StageTimings()
     with ExitStack() as stack:
-        source = open_source(args.input, start_s=config.start)
+        source = open_source(args.input, start_s=config.start, decode=config.decode)
         stack.callback(source.close)
         sinks = _open_sinks(args.outputs, source, stack) if args.outputs else _window_if_any(console, stack)
         if args.json is not None:

@@ -12,13 +12,14 @@ from contextlib import ExitStack
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 import rich.live
 
 from engines.artifact import ModelArtifact, find_model, load_artifact
-from engines.factory import choose_input_size, open_engine
+from engines.base import Precision
+from engines.factory import EngineKind, choose_input_size, open_engine
 from pipeline.cameras.address import ADDRESSES, CameraConfig, is_camera, name_cameras
 from pipeline.cameras.camera import Camera, CameraLimits
 from pipeline.cameras.mailbox import Mailbox
@@ -77,8 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fresh.add_argument("--exit-on-loss", action="store_true", default=None, help="end with 3 when a camera is lost")
     engine = parser.add_argument_group("engine")
     engine.add_argument("--model", metavar="NAME|PATH.onnx", help="shipped model or ONNX file (clearway-lite)")
-    engine.add_argument("--engine", choices=["auto", "openvino", "onnxruntime"], help="inference library")
-    engine.add_argument("--precision", choices=["auto", "fp32", "bf16"], help="arithmetic of the engine")
+    engine.add_argument("--engine", choices=get_args(EngineKind), help="inference library")
+    engine.add_argument("--precision", choices=get_args(Precision), help="arithmetic of the engine")
     engine.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the pictures)")
     engine.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each core)")
     web = parser.add_argument_group("the page")

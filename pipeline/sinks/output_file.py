@@ -140,7 +140,7 @@ class OutputFile:
             self._committed_size = os.fstat(self._descriptor).st_size
 
     def sync(self) -> None:
-        """Bring what was written onto the disk itself, where it outlives a loss of power. Takes as long as the disk does.
+        """Bring what was written onto the disk itself, where it outlives a loss of power: as slow as the disk is.
 
         An error is kept in `failure`, like that of a write.
         """

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pipeline.scene import Frame
 
-__all__ = ["IMAGE_SUFFIXES", "Source", "SourceInfo"]
+__all__ = ["IMAGE_SUFFIXES", "Decode", "Source", "SourceInfo"]
+
+Decode = Literal["cpu", "nvdec"]
+"""What decodes a video: the CPU, or the decoder of an NVIDIA GPU."""
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm", ".pgm"})
 """Still pictures that OpenCV reads. Animated GIFs go through FFmpeg."""

@@ -6,7 +6,7 @@ import glob
 from pathlib import Path
 
 from pipeline.errors import SourceError
-from pipeline.sources.base import IMAGE_SUFFIXES, Source
+from pipeline.sources.base import IMAGE_SUFFIXES, Decode, Source
 
 __all__ = ["open_source"]
 
@@ -16,7 +16,7 @@ _KNOWN = (
 )
 
 
-def open_source(uri: str, *, start_s: float = 0.0) -> Source:
+def open_source(uri: str, *, start_s: float = 0.0, decode: Decode = "cpu") -> Source:
     """Open a recording.
 
     Args:
@@ -24,9 +24,10 @@ def open_source(uri: str, *, start_s: float = 0.0) -> Source:
             folder that `live --record` wrote, or ``synthetic://drive?frames=300&seed=1``.
         start_s: Where reading will start, in seconds. A video is sought to the key frame before it, so that
             earlier frames need not be decoded; frames before `start_s` may still come.
+        decode: What decodes a video: the CPU, or the decoder of an NVIDIA GPU.
 
     Raises:
-        SourceError: Nothing is there, it is no recording, or the scheme is unknown.
+        SourceError: Nothing is there, it is no recording, the scheme is unknown, or there is no such decoder.
     """
     scheme, separator, _ = uri.partition("://")
     if separator and scheme == "synthetic":
@@ -50,9 +51,10 @@ def open_source(uri: str, *, start_s: float = 0.0) -> Source:
         from pipeline.sources.images import ImageSource
 
         return ImageSource(str(path))
+    from pipeline.sources.hardware import nvdec
     from pipeline.sources.video import VideoSource
 
-    return VideoSource(path, start_s=start_s)
+    return VideoSource(path, start_s=start_s, hardware=nvdec() if decode == "nvdec" else None)
 
 
 def _was_recorded(folder: Path) -> bool:

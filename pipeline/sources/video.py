@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
@@ -17,6 +18,7 @@ from pipeline.errors import SourceError
 from pipeline.scene import Frame
 from pipeline.sources.base import SourceInfo
 from pipeline.sources.decoded import frame_of
+from pipeline.sources.hardware import apart, refusal
 
 __all__ = ["VideoSource"]
 
@@ -31,18 +33,23 @@ class VideoSource:
     Args:
         path: The file; any container and codec of FFmpeg's.
         start_s: Seconds into the recording; reading starts at the key frame before.
+        hardware: What decodes it; None is the CPU. See `pipeline.sources.hardware`.
 
     Raises:
-        SourceError: The file is no video, is damaged beyond reading, or holds no frames.
+        SourceError: The file is no video, is damaged beyond reading, or holds no frames; or the hardware cannot
+            decode it.
     """
 
-    def __init__(self, path: Path, *, start_s: float = 0.0) -> None:
+    def __init__(self, path: Path, *, start_s: float = 0.0, hardware: HWAccel | None = None) -> None:
         self._path = path
+        self._hardware = hardware
         try:
             # "file:" keeps a colon in a file's name from being read as a protocol; the whitelist keeps a playlist
             # from reaching out to the network.
-            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
-        except (FFmpegError, ValueError) as error:
+            self._container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, hwaccel=hardware)
+        except (FFmpegError, ValueError, NotImplementedError) as error:
+            if hardware is not None:
+                raise SourceError(f"{path}: {refusal(error)}") from error
             raise SourceError(
                 f"{path}: not a video that FFmpeg can read ({_reason(error)}). "
                 "Is it complete? An MP4 that was cut off lacks its index, which stands at the end."
@@ -64,7 +71,7 @@ class VideoSource:
         Large ones take longer to decode than the network takes to see them, and get all cores.
         """
         context = self._stream.codec_context
-        if 0 < context.height * context.width <= _ONE_THREAD_PX:
+        if self._hardware is not None or 0 < context.height * context.width <= _ONE_THREAD_PX:
             context.thread_count = 1
         else:
             context.thread_type = "AUTO"
@@ -128,7 +135,8 @@ class VideoSource:
             self._packets += packet.size > 0
             self._damaged += packet.is_corrupt
             try:
-                yield from packet.decode()
+                # Hardware gives the two colour planes woven into one: everything after us has them apart.
+                yield from (apart(picture) for picture in packet.decode())
             except FFmpegError:
                 self._damaged += 1
 

@@ -13,6 +13,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from engines.cuda.presence import why_no_gpu
+from tests.engines.tensorrt.simulated_gpu import SimulatedGpu
+from tests.engines.tensorrt.simulated_tensorrt import SimulatedTensorRt
+
 Size = int | str | None
 
 
@@ -69,7 +73,7 @@ class TinyModel:
         nodes = [
             helper.make_node("Cast", ["image"], ["numbers"], to=TensorProto.FLOAT),
             helper.make_node(*batched, ["pixels"]),
-            helper.make_node("Conv", ["pixels", "kernel", "bias"], ["sums"], **window),
+            helper.make_node("Conv", ["pixels", "kernel", "bias"], ["sums"], name="conv", **window),
             helper.make_node("Relu", ["sums"], ["logits"]),
         ]
         output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [None, declared_classes, None, None])
@@ -106,6 +110,29 @@ class TinyModel:
 @pytest.fixture
 def tiny(tmp_path: Path) -> TinyModel:
     return TinyModel(tmp_path)
+
+
+@pytest.fixture
+def make_runnable(monkeypatch, tmp_path) -> Callable[[str], None]:
+    """Make a kind of engine run on this machine.
+
+    Without a GPU, TensorRT gets simulated ones of both, and the engine that runs ONNX Runtime's CUDA provider gets
+    its CPU provider: what is ours of these engines runs, what is NVIDIA's does not.
+    """
+
+    def make(kind: str) -> None:
+        monkeypatch.setenv("CLEARWAY_CACHE", str(tmp_path / "cache"))
+        if why_no_gpu() is None:
+            return
+        if kind == "onnxruntime-cuda":
+            monkeypatch.setattr("engines.ort_cuda_engine.why_no_gpu", lambda: None)
+            monkeypatch.setattr("engines.ort_cuda_engine._PROVIDER", "CPUExecutionProvider")
+        if kind == "tensorrt":
+            gpu = SimulatedGpu()
+            library = SimulatedTensorRt(gpu).library()
+            monkeypatch.setattr("engines.tensorrt.engine.gpu_and_library", lambda: (gpu, library))
+
+    return make
 
 
 @pytest.fixture

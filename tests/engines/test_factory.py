@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from engines.artifact import load_artifact
+from engines.cuda.presence import why_no_gpu
 from engines.errors import ConfigError, EngineError
 from engines.factory import ENGINE_KINDS, choose_input_size, open_engine
 
 PROJECT = Path(__file__).resolve().parents[2]
+
+without_gpu = pytest.mark.skipif(why_no_gpu() is None, reason="this machine has an NVIDIA GPU")
+PASSED_OVER_WITHOUT_A_GPU = [
+    "engine tensorrt passed over: TensorRT cannot run: no NVIDIA GPU here (no /dev/nvidia0)",
+    "engine onnxruntime-cuda passed over: ONNX Runtime cannot use CUDA: no NVIDIA GPU here (no /dev/nvidia0)",
+]
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*args: object, **options: object) -> None:
+        raise error
+
+    return fail
 
 
 @pytest.fixture
@@ -27,11 +42,55 @@ def hide(monkeypatch):
 
 
 class TestOpenEngine:
-    def test_auto_takes_the_first(self, tiny):
+    @without_gpu
+    def test_auto_takes_the_first_that_opens_and_says_why_not_those_before(self, tiny):
         notes: list[str] = []
         with open_engine(load_artifact(tiny.write()), size_hw=(64, 96), on_note=notes.append) as engine:
-            assert engine.kind == ENGINE_KINDS[0]
-        assert notes == []
+            assert engine.kind == "openvino"
+        assert notes == PASSED_OVER_WITHOUT_A_GPU
+
+    def test_auto_takes_tensorrt_where_there_is_one(self, tiny, make_runnable):
+        make_runnable("tensorrt")
+        notes: list[str] = []
+        with open_engine(load_artifact(tiny.write()), size_hw=(64, 96), on_note=notes.append) as engine:
+            assert engine.kind == "tensorrt"
+        assert [note.partition(" ")[0] for note in notes] == ["building", "built"]
+
+    def test_auto_goes_on_where_tensorrt_cannot_build(self, tiny, make_runnable, monkeypatch):
+        make_runnable("tensorrt")
+        monkeypatch.setattr(
+            "engines.tensorrt.engine.build_plan", raising(EngineError("node 'a', operator Det: not known"))
+        )
+        notes: list[str] = []
+        with open_engine(load_artifact(tiny.write()), size_hw=(64, 96), on_note=notes.append) as engine:
+            assert engine.kind != "tensorrt"
+        assert "engine tensorrt passed over: node 'a', operator Det: not known" in notes
+
+    @without_gpu
+    def test_an_onnx_runtime_without_cuda_says_what_to_install(self, tiny, monkeypatch):
+        monkeypatch.setattr("engines.ort_cuda_engine.why_no_gpu", lambda: None)
+        with pytest.raises(EngineError, match="has no CUDA: pip uninstall onnxruntime && pip install onnxruntime-gpu"):
+            open_engine(load_artifact(tiny.write()), "onnxruntime-cuda")
+
+    @without_gpu
+    @pytest.mark.parametrize("kind", ["tensorrt", "onnxruntime-cuda"])
+    def test_a_gpu_that_was_asked_for_and_is_not_there_is_an_error(self, tiny, kind):
+        with pytest.raises(EngineError, match="no NVIDIA GPU here"):
+            open_engine(load_artifact(tiny.write()), kind)
+
+    @pytest.mark.parametrize(
+        ("kind", "precision", "said"),
+        [
+            ("tensorrt", "bf16", "TensorRT computes in fp16, fp32 or int8 here"),
+            ("onnxruntime-cuda", "fp16", "ONNX Runtime computes in fp32 on a GPU here, not in fp16"),
+            ("openvino", "fp16", "OpenVINO computes in fp32 or bf16 on the CPU, not in fp16"),
+            ("openvino", "int8", "OpenVINO computes in fp32 or bf16 on the CPU, not in int8"),
+            ("onnxruntime", "int8", "ONNX Runtime computes in fp32 on the CPU, not in int8"),
+        ],
+    )
+    def test_a_precision_that_an_engine_does_not_have_is_an_error(self, tiny, make_runnable, kind, precision, said):
+        with pytest.raises(EngineError, match=said):
+            open_engine(load_artifact(tiny.write()), kind, precision=precision)
 
     def test_the_size_the_model_was_made_for_is_the_default(self, tiny):
         path = tiny.write()
@@ -45,7 +104,7 @@ class TestOpenEngine:
         notes: list[str] = []
         with open_engine(model, size_hw=(64, 96), on_note=notes.append) as engine:
             assert engine.kind == "onnxruntime"
-        assert notes == ["engine openvino passed over: OpenVINO is not installed: pip install openvino"]
+        assert notes[-1:] == ["engine openvino passed over: OpenVINO is not installed: pip install openvino"]
 
     def test_a_missing_library_that_was_asked_for_is_an_error(self, tiny, hide):
         model = load_artifact(tiny.write())
@@ -58,11 +117,11 @@ class TestOpenEngine:
     def test_no_engine_at_all_gives_every_reason(self, tiny, hide):
         model = load_artifact(tiny.write())
         hide("openvino", "onnxruntime")
-        with pytest.raises(EngineError, match=r"no engine can run tiny: OpenVINO .* ONNX Runtime .*"):
+        with pytest.raises(EngineError, match=r"no engine can run tiny: TensorRT .* OpenVINO .* ONNX Runtime .*"):
             open_engine(model)
 
     def test_an_unknown_kind(self, tiny):
-        with pytest.raises(ConfigError, match="no engine is called 'tpu'; there are: auto, openvino, onnxruntime"):
+        with pytest.raises(ConfigError, match="no engine is called 'tpu'; there are: auto, tensorrt, onnx"):
             open_engine(load_artifact(tiny.write()), "tpu")
 
     @pytest.mark.parametrize("kind", ["auto", *ENGINE_KINDS])

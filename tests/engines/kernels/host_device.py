@@ -1,0 +1,139 @@
+"""A `Device` of host memory and kernels compiled by g++, whose streams run late and out of step.
+
+Nothing that is given to a stream happens at once. Somebody waits, and then one stream after the other, drawn by lot,
+does one thing, as far as events allow: whatever relies on luck instead of events goes wrong here sooner or later.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from engines.errors import EngineError
+from engines.kernels import Launch
+from tests.engines.kernels.host import HostKernels
+
+
+class HostEvent:
+    def __init__(self, device: HostDevice) -> None:
+        self._device = device
+        self.recorded = self.reached = 0
+
+    def record(self, stream: HostStream) -> None:
+        self.recorded += 1
+        mark = self.recorded
+
+        def reach() -> None:
+            self.reached = mark
+
+        stream.add(reach)
+
+    def synchronize(self) -> None:
+        self._device.run_until(lambda: self.reached == self.recorded)
+
+
+class HostStream:
+    handle = 0
+
+    def __init__(self, device: HostDevice) -> None:
+        self._device = device
+        self.queue: deque[tuple[Callable[[], bool], Callable[[], None]]] = deque()
+
+    def add(self, action: Callable[[], None], ready: Callable[[], bool] = lambda: True) -> None:
+        assert self._device.is_active
+        self.queue.append((ready, action))
+
+    def wait(self, event: HostEvent) -> None:
+        mark = event.recorded
+        self.add(lambda: None, lambda: event.reached >= mark)
+
+    def synchronize(self) -> None:
+        self._device.run_until(lambda: not self.queue)
+
+
+class HostMemory:
+    def __init__(self, device: HostDevice, nbytes: int) -> None:
+        self._device = device
+        self._bytes = np.random.default_rng(nbytes).integers(0, 256, nbytes, np.uint8)  # never zero by luck
+        self.address, self.nbytes = self._bytes.ctypes.data, nbytes
+
+    def free(self) -> None:
+        assert self._device.is_active
+        self._device.held.remove(self)
+
+
+class HostDevice:
+    name = "this machine"
+    compute_capability = (0, 0)
+    driver = "none"
+
+    def __init__(self, kernels: HostKernels, seed: int = 0, room_bytes: int = 1 << 30) -> None:
+        self._kernels, self._lot, self._room_bytes = kernels, random.Random(seed), room_bytes
+        self._streams: list[HostStream] = []
+        self.held: list[HostMemory] = []
+        self.is_active = False
+        self.fails_on: str | None = None
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        assert not self.is_active
+        self.is_active = True
+        try:
+            yield
+        finally:
+            self.is_active = False
+
+    def allocate(self, nbytes: int) -> HostMemory:
+        if sum(memory.nbytes for memory in self.held) + nbytes > self._room_bytes:
+            raise EngineError("not enough memory on this machine")
+        self.held.append(HostMemory(self, nbytes))
+        return self.held[-1]
+
+    def page_locked(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        return np.empty(shape, dtype)
+
+    def stream(self) -> HostStream:
+        self._streams.append(HostStream(self))
+        return self._streams[-1]
+
+    def event(self) -> HostEvent:
+        return HostEvent(self)
+
+    def upload(self, address: int, array: NDArray[Any], stream: HostStream) -> None:
+        stream.add(lambda: void(ctypes.memmove(address, array.ctypes.data, array.nbytes)))
+
+    def download(self, array: NDArray[Any], address: int, stream: HostStream) -> None:
+        stream.add(lambda: void(ctypes.memmove(array.ctypes.data, address, array.nbytes)))
+
+    def copy(self, target: int, source: int, nbytes: int, stream: HostStream) -> None:
+        stream.add(lambda: void(ctypes.memmove(target, source, nbytes)))
+
+    def load(self, image: bytes) -> HostDevice:
+        return self
+
+    def launch(
+        self, kernel: str, grid: tuple[int, int], block: tuple[int, int, int], parameters: bytes, stream: HostStream
+    ) -> None:
+        def run() -> None:
+            if kernel == self.fails_on:
+                raise EngineError("the GPU failed: an illegal memory access was encountered")
+            self._kernels.run(Launch("", kernel, grid, block, parameters))
+
+        stream.add(run)
+
+    def run_until(self, done: Callable[[], bool]) -> None:
+        while not done():
+            ready = [stream for stream in self._streams if stream.queue and stream.queue[0][0]()]
+            assert ready, "every stream waits for an event that nobody will record"
+            self._lot.choice(ready).queue.popleft()[1]()
+
+
+def void(_: object) -> None:
+    """ctypes.memmove returns where it wrote."""

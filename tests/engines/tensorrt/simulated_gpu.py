@@ -1,0 +1,236 @@
+"""A GPU that is not there: `engines.cuda.device.Device` on host memory, as unordered as a real one.
+
+Nothing that is put into a stream happens at once. It happens when somebody waits, in an order that is drawn by lot
+among all that streams and events allow. So a missing wait, a buffer that is overwritten too early, a call without a
+current context or a wrong address shows in the results, or as an error.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+
+Work = Callable[[], None]
+
+
+class SimulatedGpu:
+    """One GPU. `fail` makes it break; `memory`, `depth` and `log` say what state it is left in."""
+
+    name = "Simulated GPU"
+    compute_capability = (8, 9)
+    driver = "580.65.06, CUDA 13.0"
+
+    def __init__(self, seed: int = 0, memory_bytes: int = 1 << 30) -> None:
+        self.memory: dict[int, NDArray[np.uint8]] = {}
+        self.memory_bytes = memory_bytes
+        self.depth: dict[int, int] = {}
+        self.lost = False
+        self.streams: dict[int, SimulatedStream] = {}
+        self.counts: dict[str, int] = {}
+        self._faults: dict[str, int] = {}
+        self._dice = random.Random(seed)
+        self._next_address = 0x7F00_0000_0000
+
+    # What a device is.
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        thread = threading.get_ident()
+        self._fault("active")
+        self.depth[thread] = self.depth.get(thread, 0) + 1
+        try:
+            yield
+        finally:
+            self.depth[thread] -= 1
+
+    def allocate(self, nbytes: int) -> SimulatedMemory:
+        self.used("allocate")
+        free = self.memory_bytes - sum(piece.nbytes for piece in self.memory.values())
+        if nbytes > free:
+            raise EngineError(f"not enough memory on {self.name}: {nbytes} bytes needed, {free} free")
+        address, self._next_address = self._next_address, self._next_address + nbytes + 4096
+        # Garbage, not zeros: whoever reads what was never written shall notice.
+        self.memory[address] = np.full(nbytes, 0xA5, np.uint8)
+        return SimulatedMemory(self, address, nbytes)
+
+    def page_locked(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        self.used("page_locked")
+        return np.full(shape, np.nan, dtype)
+
+    def stream(self) -> SimulatedStream:
+        self.used("stream")
+        stream = SimulatedStream(self, handle=0x5000 + len(self.streams))
+        self.streams[stream.handle] = stream
+        return stream
+
+    def event(self) -> SimulatedEvent:
+        self.used("event")
+        return SimulatedEvent(self)
+
+    def upload(self, address: int, array: NDArray[Any], stream: SimulatedStream) -> None:
+        self.used("upload")
+        assert array.flags.c_contiguous
+
+        def work() -> None:
+            self.at(address, array.nbytes)[:] = array.reshape(-1).view(np.uint8)
+
+        stream.put(work)
+
+    def download(self, array: NDArray[Any], address: int, stream: SimulatedStream) -> None:
+        self.used("download")
+        assert array.flags.c_contiguous
+
+        def work() -> None:
+            array.reshape(-1).view(np.uint8)[:] = self.at(address, array.nbytes)
+
+        stream.put(work)
+
+    def copy(self, target: int, source: int, nbytes: int, stream: SimulatedStream) -> None:
+        self.used("copy")
+
+        def work() -> None:
+            self.at(target, nbytes)[:] = self.at(source, nbytes)
+
+        stream.put(work)
+
+    def capture(self, stream: SimulatedStream, work: Work) -> SimulatedGraph:
+        self.used("capture")
+        recorded: list[Work] = []
+        stream.recording = recorded
+        try:
+            work()
+        finally:
+            stream.recording = None
+        return SimulatedGraph(self, recorded)
+
+    # What tests ask of it.
+
+    def fail(self, call: str, *, after: int = 0, lost: bool = False) -> None:
+        """Break at that call, after so many more that go well; `lost`: and at every call from then on."""
+        self._faults[call] = self.counts.get(call, 0) + after
+        self._loses = lost
+
+    @property
+    def left_active(self) -> int:
+        """How many contexts were pushed and not popped, over all threads."""
+        return sum(self.depth.values())
+
+    # How it works.
+
+    def at(self, address: int, nbytes: int) -> NDArray[np.uint8]:
+        for start, piece in self.memory.items():
+            if start <= address and address + nbytes <= start + piece.nbytes:
+                return piece[address - start : address - start + nbytes]
+        raise EngineError("the GPU failed: an illegal memory access was encountered")
+
+    def used(self, call: str) -> None:
+        if not self.depth.get(threading.get_ident()):
+            raise EngineError(f"the GPU failed: {call}: invalid device context")
+        self._fault(call)
+
+    def _fault(self, call: str) -> None:
+        count = self.counts[call] = self.counts.get(call, 0) + 1
+        if self.lost:
+            raise EngineError("the GPU failed: GPU is lost")
+        if call in self._faults and count > self._faults[call]:
+            del self._faults[call]
+            self.lost = self._loses
+            raise EngineError(f"the GPU failed: {call}: unspecified launch failure")
+
+    def run_until(self, done: Callable[[], bool]) -> None:
+        while not done():
+            ready = [stream for stream in self.streams.values() if stream.can_step()]
+            assert ready, "deadlock: every stream waits for an event that nobody will reach"
+            self._dice.choice(ready).step()
+
+    def run_some(self) -> None:
+        for _ in range(self._dice.randrange(4)):
+            ready = [stream for stream in self.streams.values() if stream.can_step()]
+            if ready:
+                self._dice.choice(ready).step()
+
+
+class SimulatedMemory:
+    def __init__(self, gpu: SimulatedGpu, address: int, nbytes: int) -> None:
+        self._gpu, self.address, self.nbytes = gpu, address, nbytes
+
+    def free(self) -> None:
+        self._gpu.used("free")
+        del self._gpu.memory[self.address]
+
+
+class SimulatedStream:
+    def __init__(self, gpu: SimulatedGpu, handle: int) -> None:
+        self.gpu, self.handle = gpu, handle
+        self.queue: deque[tuple[str, Any]] = deque()
+        self.recording: list[Work] | None = None
+
+    def put(self, work: Work) -> None:
+        if self.recording is not None:
+            self.recording.append(work)
+            return
+        self.queue.append(("work", work))
+        self.gpu.run_some()
+
+    def wait(self, event: SimulatedEvent) -> None:
+        self.gpu.used("wait")
+        self.queue.append(("wait", (event, event.recorded)))
+
+    def synchronize(self) -> None:
+        self.gpu.used("synchronize")
+        self.gpu.run_until(lambda: not self.queue)
+
+    def can_step(self) -> bool:
+        if not self.queue:
+            return False
+        kind, what = self.queue[0]
+        return kind != "wait" or what[0].reached >= what[1]
+
+    def step(self) -> None:
+        kind, what = self.queue.popleft()
+        if kind == "work":
+            what()
+        elif kind == "record":
+            event, ticket = what
+            event.reached = max(event.reached, ticket)
+
+
+class SimulatedEvent:
+    def __init__(self, gpu: SimulatedGpu) -> None:
+        self.gpu, self.recorded, self.reached = gpu, 0, 0
+
+    def record(self, stream: SimulatedStream) -> None:
+        self.gpu.used("record")
+        self.recorded += 1
+        stream.queue.append(("record", (self, self.recorded)))
+
+    def synchronize(self) -> None:
+        self.gpu.used("synchronize")
+        ticket = self.recorded
+        self.gpu.run_until(lambda: self.reached >= ticket)
+
+
+class SimulatedGraph:
+    def __init__(self, gpu: SimulatedGpu, works: list[Work]) -> None:
+        self.gpu, self.works = gpu, works
+        self.closed = False
+
+    def launch(self, stream: SimulatedStream) -> None:
+        self.gpu.used("launch")
+        assert not self.closed
+        for work in self.works:
+            stream.put(work)
+
+    def close(self) -> None:
+        self.gpu.used("close_graph")
+        assert not self.closed
+        self.closed = True

@@ -1,0 +1,2 @@
+# TensorRT-RTX has the names of TensorRT.
+from tensorrt import *
