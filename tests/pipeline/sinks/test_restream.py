@@ -94,6 +94,8 @@ def numbers_in(file: Path) -> list[int]:
     """The numbers that the recorded pictures show."""
     try:
         with av.open(str(file)) as container:
+            if container.streams.video[0].codec_context is None:
+                return []  # So little is there that the codec is not known: PyAV 17 would crash.
             return [number_of(frame.to_ndarray(format="bgr24")) for frame in container.decode(video=0)]
     except (FFmpegError, OSError, IndexError):
         return []
