@@ -155,7 +155,8 @@ class Segment:
             self._check()
         finally:
             self._file.close()
-            if self._file.failure is not None and self.pictures <= 1:  # Not even the first is in it.
+            # A picture is written when the next one comes: a disk that was full by then has not even the first.
+            if self.pictures == 0 or (self._file.failure is not None and self.pictures == 1):
                 with contextlib.suppress(OSError):
                     self.video.unlink()
 
