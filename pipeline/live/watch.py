@@ -97,8 +97,10 @@ class Watch:
         if frames:
             for scene in self._see(frames):
                 self._publish(self._dated(scene))
+        seen = {frame.camera for frame in frames}
         for name in self._cameras:
-            self._publish_silence(name)
+            if name not in seen:  # The last picture before a loss may still be waiting; silence comes after it.
+                self._publish_silence(name)
         self.last_turn_s = time.monotonic()
 
     def _in_time(self, frame: Frame) -> bool:
