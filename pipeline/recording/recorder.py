@@ -37,7 +37,8 @@ SEGMENT_S = 10.0
 _QUEUE_BYTES = 64 * 2**20
 """What of each camera may wait for the disk: a minute of 8 Mbit/s; some twenty frames of 1920x1080 to encode."""
 
-_FINISH_LIMIT_S = 5.0
+_FINISH_LIMIT_S = 15.0
+"""Memory cards that are busy with something else may take seconds to answer."""
 
 _OF_OUR_OWN = frozenset({"no_signal", "engine_failed"})
 """Alerts of what is wrong with us and not on the road. They last, and saving for as long would fill the quota."""
@@ -242,7 +243,7 @@ class Recorder:
         )
 
     def close(self) -> None:
-        """Finish everything, within some 10 s; what a hanging disk does not take by then is left behind.
+        """Finish everything, within some 15 s; what a hanging disk does not take by then is left behind.
 
         May be called more than once. A failure is in `status`, not raised.
         """
@@ -256,7 +257,7 @@ class Recorder:
         hung = [track for track in self._tracks.values() if not track.join(max(0.1, until_s - time.monotonic()))]
         if hung:
             self._fail(f"cannot write {self._output}: the disk did not take everything in time")
-        self._saver.close(_FINISH_LIMIT_S)
+        self._saver.close(max(1.0, until_s - time.monotonic()))
         for plain, track in zip(self._manifests, self._tracks.values(), strict=True):
             if track in hung:
                 continue

@@ -229,6 +229,7 @@ def test_several_cameras_are_saved_together(tmp_path: Path, long_stream: Stream)
         for camera in ("front", "rear"):
             play_into(recorder, long_stream, 0.0, camera)
         folder = Path(recorder.save("button"))
+    assert (recorder.status.failure, recorder.status.note) == ("", "")
     assert sorted(path.name for path in folder.iterdir()) == ["front", "rear"]
     assert times(recorded(folder / "rear")) == times(recorded(folder / "front"))
 
