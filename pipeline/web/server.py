@@ -149,6 +149,8 @@ class WebServer:
         serving = asyncio.create_task(server.serve(sockets=[self._listener]))
         ending = asyncio.create_task(self._ending.wait())
         self._loop.call_soon(self._ready.set)
+        if self._closed:  # While it was still being set up.
+            self._ending.set()
         await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
         ending.cancel()
         server.should_exit = True
