@@ -257,7 +257,8 @@ class Recorder:
         hung = [track for track in self._tracks.values() if not track.join(max(0.1, until_s - time.monotonic()))]
         if hung:
             self._fail(f"cannot write {self._output}: the disk did not take everything in time")
-        self._saver.close(max(1.0, until_s - time.monotonic()))
+        if not self._saver.close(max(1.0, until_s - time.monotonic())):
+            self._notice(f"cannot save all of {self._saver.active}: the disk did not take everything in time")
         for plain, track in zip(self._manifests, self._tracks.values(), strict=True):
             if track in hung:
                 continue

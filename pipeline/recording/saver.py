@@ -169,11 +169,12 @@ class Saver:
             self._active.entries.append(entry)
             self._jobs.put((self._active, entry))
 
-    def close(self, timeout_s: float) -> None:
-        """Finish what goes on; all segments are closed by now."""
+    def close(self, timeout_s: float) -> bool:
+        """Finish what goes on, all segments being closed by now; whether that was done in time."""
         self._stop.set()
         self._jobs.put(None)
         self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     # The thread.
 
