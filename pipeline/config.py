@@ -27,6 +27,8 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         precision: Arithmetic of the engine; ``"auto"`` takes BF16 where the processor has it, else FP32.
         size: Network input ``[height, width]`` in pixels; empty fits it to the recording.
         threads: Engine threads; 0 takes one for each physical core that this process may use.
+        smoothing: Whether frames steady the classes of those after them; ``"auto"`` does so for video, and sees still
+            images one by one.
         start: Seconds into the recording to start at.
         end: Seconds into the recording to end at; None for its end.
         pace: Play at the recording's own speed instead of as fast as possible.
@@ -37,6 +39,7 @@ class ReplayConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     size: Annotated[list[PositiveInt], msgspec.Meta(max_length=2)] = []
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    smoothing: Literal["auto", "on", "off"] = "auto"
     start: Seconds = 0.0
     end: Seconds | None = None
     pace: bool = False

@@ -1,4 +1,4 @@
-"""From a frame to a scene: preprocess, engine, postprocess, in one thread that owns the engine.
+"""From a frame to a scene: preprocess, engine, smoothing, postprocess, in one thread that owns the engine.
 
 Replay, live runs, profiling and evaluation all go through here, so that a figure measured by one holds for all.
 """
@@ -15,6 +15,7 @@ from engines.base import Engine
 from pipeline.postprocess import Postprocessor
 from pipeline.preprocess import Preprocessor
 from pipeline.scene import Frame, Scene
+from pipeline.smoothing import Smoother
 from pipeline.timings import StageTimings, Stopwatch
 
 __all__ = ["Perception"]
@@ -25,13 +26,15 @@ class Perception:
 
     Args:
         engine: A model, loaded and ready.
-        timings: Where the durations of its three stages are counted.
+        timings: Where the durations of its stages are counted.
+        smoother: What is remembered of the frames before, for frames that follow one another; None sees each anew.
     """
 
-    def __init__(self, engine: Engine, timings: StageTimings) -> None:
+    def __init__(self, engine: Engine, timings: StageTimings, smoother: Smoother | None = None) -> None:
         self.engine = engine
         self._timings = timings
         self._preprocessor = Preprocessor(engine.spec)
+        self._smoother = smoother
         self._postprocessor = Postprocessor(engine.spec.classes)
         self._open = ExitStack()
         self._open.callback(engine.close)
@@ -42,8 +45,15 @@ class Perception:
         now_s = time.monotonic()
         frame = Frame(index=0, source_time_s=0.0, captured_at_s=now_s, size_hw=size_hw, to_bgr=lambda: grey)
         unmeasured, self._timings = self._timings, StageTimings()
-        self.see(frame)
+        for _ in range(2 if self._smoother is not None else 1):  # Smoothing has nothing to do before the second.
+            self.see(frame)
+        self.forget()
         self._timings = unmeasured
+
+    def forget(self) -> None:
+        """The next frame does not follow those seen before: another recording, or a still image."""
+        if self._smoother is not None:
+            self._smoother.forget()
 
     def see(self, frame: Frame) -> Scene:
         """Everything that is known of the road at the moment of that frame.
@@ -57,7 +67,11 @@ class Perception:
         logits = self.engine.infer(tensor)
         watch.lap("engine")
         content = self._preprocessor.content_of(logits, frame.size_hw)
-        segmentation, drivable, road_users = self._postprocessor.process(frame, content)
+        hold = None
+        if self._smoother is not None:
+            content, hold = self._smoother.blend(tensor, content, frame.source_time_s), self._smoother.hold
+            watch.lap("smoothing")
+        segmentation, drivable, road_users = self._postprocessor.process(frame, content, hold)
         watch.lap("postprocess")
         return Scene(frame, segmentation, drivable, road_users, timings_ms=watch.laps_ms)
 

@@ -21,6 +21,7 @@ from pipeline.runner import Runner, RunReport
 from pipeline.sinks.base import Sink
 from pipeline.sinks.factory import open_sink
 from pipeline.sinks.window import display_available
+from pipeline.smoothing import Smoother
 from pipeline.sources import Source, open_source
 from pipeline.timings import StageTimings
 
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], help="arithmetic of the engine")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the recording)")
     parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each physical core)")
+    parser.add_argument(
+        "--smoothing", choices=["auto", "on", "off"], help="steady classes over time (default: auto, for video only)"
+    )
     parser.add_argument("--start", type=float, metavar="S", help="seconds into the recording to start at")
     parser.add_argument("--end", type=float, metavar="S", help="seconds into the recording to end at")
     parser.add_argument("--pace", action="store_true", default=None, help="play at the recording's own speed")
@@ -100,7 +104,8 @@ def _open_perception(
         threads=config.threads or None,
         on_note=console.note,
     )
-    return Perception(engine, timings)
+    smooth = config.smoothing == "on" or (config.smoothing == "auto" and source.info.is_video)
+    return Perception(engine, timings, Smoother(engine.spec) if smooth else None)
 
 
 def _open_sinks(outputs: Sequence[str], source: Source, stack: ExitStack) -> list[Sink]:

@@ -24,6 +24,7 @@ class SourceInfo:
         size_hw: (H, W) of its frames in pixels.
         frame_count: Number of frames where the container says so, else None.
         frame_rate_hz: Nominal rate where there is one, else None.
+        is_video: Frames follow one another in time; False for still images, of which each stands for itself.
     """
 
     uri: str
@@ -31,6 +32,7 @@ class SourceInfo:
     size_hw: tuple[int, int]
     frame_count: int | None
     frame_rate_hz: float | None
+    is_video: bool = True
 
 
 class Source(Protocol):
