@@ -37,20 +37,26 @@ def _rank(logits: Tensor, winners: Ids, leads: Floats) -> None:
     classes, height, width = logits.shape
     best = np.empty(width, np.float32)
     second = np.empty(width, np.float32)
+    winner = np.empty(width, np.int32)
     for y in range(height):
-        winner = winners[y]
-        best[:] = -np.inf
-        second[:] = -np.inf
-        winner[:] = 0
-        for k in range(classes):
+        for x in range(width):
+            best[x], second[x], winner[x] = logits[0, y, x], -np.inf, 0
+        for k in range(1, classes):
             line = logits[k, y]
-            for x in range(width):
-                value, top = line[x], best[x]
-                second[x] = max(second[x], min(value, top))
-                winner[x] = k if value > top else winner[x]
-                best[x] = max(value, top)
+            rank = np.int32(k)
+            for x in range(width):  # plain comparisons: the care of min() and max() for NaN is three times as slow
+                value, top, next_best, first = line[x], best[x], second[x], winner[x]
+                lower = top if value > top else value
+                if lower > next_best:  # noqa: PLR1730
+                    next_best = lower
+                if value > top:
+                    first = rank
+                if value > top:  # noqa: PLR1730
+                    top = value
+                best[x], second[x], winner[x] = top, next_best, first
         for x in range(width):
             leads[y, x] = best[x] - second[x]
+            winners[y, x] = winner[x]
 
 
 @kernel()

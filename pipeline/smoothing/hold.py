@@ -32,7 +32,9 @@ def hold_pixels(class_ids: ClassMap, shown: ClassMap, logits: Tensor, holds: Flo
         Whether anything was undone.
     """
     rows, columns = _places(logits.shape[1], class_ids.shape[0]), _places(logits.shape[2], class_ids.shape[1])
-    return bool(_hold(class_ids, shown, logits, holds, *rows, *columns))
+    held = _hold(class_ids, shown, logits, holds, *rows, *columns)
+    np.copyto(shown, class_ids)
+    return held > 0
 
 
 @lru_cache(maxsize=32)
@@ -67,23 +69,25 @@ def _hold(
             changes[x] = new[x] != old[x]
         top, v = tops[y], downs[y]
         bottom = min(top + 1, grid_height - 1)
+        at = (-1, -1, -1)  # neighbours in one cell that changed alike share what is read of its corners
+        lead_left = lead_right = np.float32(0)
         for word in range(words):
             if changes_8[word] == 0:
                 continue
             for x in range(8 * word, min(8 * word + 8, width)):
                 if changes[x] == 0:
                     continue
-                i, j = new[x], old[x]
-                left, u = lefts[x], rights[x]
-                right = min(left + 1, grid_width - 1)
-                upper_left = logits[i, top, left] - logits[j, top, left]
-                upper_right = logits[i, top, right] - logits[j, top, right]
-                lower_left = logits[i, bottom, left] - logits[j, bottom, left]
-                lower_right = logits[i, bottom, right] - logits[j, bottom, right]
-                upper = upper_left + (upper_right - upper_left) * u
-                lower = lower_left + (lower_right - lower_left) * u
-                if upper + (lower - upper) * v < holds[i, j]:
+                i, j, left = new[x], old[x], lefts[x]
+                if at != (i, j, left):
+                    at = (i, j, left)
+                    right = min(left + 1, grid_width - 1)
+                    upper = logits[i, top, left] - logits[j, top, left]
+                    lower = logits[i, bottom, left] - logits[j, bottom, left]
+                    lead_left = upper + (lower - upper) * v
+                    upper = logits[i, top, right] - logits[j, top, right]
+                    lower = logits[i, bottom, right] - logits[j, bottom, right]
+                    lead_right = upper + (lower - upper) * v
+                if lead_left + (lead_right - lead_left) * rights[x] < holds[i, j]:
                     new[x] = j
                     held += 1
-        old[:] = new
     return held

@@ -15,7 +15,7 @@ Flow = NDArray[np.float32]
 """(h, w, 2) float32: where the content of each cell was in the frame before, as (x, y) cells to go from here."""
 
 _GREEN = 1
-_LATTICE_STEP = 8
+_LATTICE_STEP = 12
 _WINDOW = (9, 9)
 _LEVELS = 2
 _STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
@@ -25,7 +25,7 @@ _LEAST_SIDE = 12
 class MotionField:
     """Follows the picture from frame to frame, at the resolution of the logits, from the network's own input.
 
-    Points on a lattice of every eighth cell are followed by the pyramidal Lucas-Kanade method (Bouguet, 2000), and
+    Points on a lattice of every twelfth cell are followed by the pyramidal Lucas-Kanade method (Bouguet, 2000), and
     what lies between them is interpolated. A cell is four pixels wide, so that this is a tenth of a megapixel at most.
     """
 
@@ -122,9 +122,11 @@ def _compare(
             from_x, from_y = np.float32(x) + flow[y, x, 0], np.float32(y) + flow[y, x, 1]
             outside[y, x] = not (from_x > -1.0 and from_y > -1.0 and from_x < width and from_y < height)
             from_x, from_y = min(max(from_x, np.float32(0)), right), min(max(from_y, np.float32(0)), bottom)
-            left, top = int(from_x), int(from_y)
+            left, top = np.int32(from_x), np.int32(from_y)
             u, v = from_x - np.float32(left), from_y - np.float32(top)
-            next_x, next_y = min(left + 1, width - 1), min(top + 1, height - 1)
-            upper = before[top, left] * (np.float32(1) - u) + before[top, next_x] * u
-            lower = before[next_y, left] * (np.float32(1) - u) + before[next_y, next_x] * u
-            differences[y, x] = np.float32(picture[y, x]) - (upper * (np.float32(1) - v) + lower * v)
+            next_x, next_y = left + np.int32(u > 0), top + np.int32(v > 0)
+            upper_left, upper_right = np.float32(before[top, left]), np.float32(before[top, next_x])
+            lower_left, lower_right = np.float32(before[next_y, left]), np.float32(before[next_y, next_x])
+            upper = upper_left + (upper_right - upper_left) * u
+            lower = lower_left + (lower_right - lower_left) * u
+            differences[y, x] = np.float32(picture[y, x]) - (upper + (lower - upper) * v)
