@@ -70,9 +70,12 @@ def blend_unsettled(
     winners_before: Ids,
     memory: Floats,
     settled: np.float32,
+    clear: np.float32,
     likeness: np.float32,
 ) -> None:
     """Blend in place the cells whose winner leads by less than `settled`, or was another where the flow leads.
+
+    Cells whose winner leads by more than `clear` are left alone in any case.
 
     Args:
         logits: (K, h, w) float32, this frame's; becomes the blend.
@@ -84,6 +87,7 @@ def blend_unsettled(
         winners_before: (h, w) uint8, the winners of the frame before.
         memory: (K,) float32, the past's largest weight, by this frame's winner.
         settled: See `SmoothingRules`.
+        clear: See `SmoothingRules`.
         likeness: See `SmoothingRules`.
     """
     classes, height, width = logits.shape
@@ -92,6 +96,8 @@ def blend_unsettled(
         for x in range(width):
             from_x = min(max(np.float32(x) + flow[y, x, 0], np.float32(0)), right)
             from_y = min(max(np.float32(y) + flow[y, x, 1], np.float32(0)), bottom)
+            if leads[y, x] > clear:
+                continue
             if leads[y, x] > settled:
                 nearest = winners_before[int(from_y + np.float32(0.5)), int(from_x + np.float32(0.5))]
                 if nearest == winners[y, x]:

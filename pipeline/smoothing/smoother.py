@@ -23,6 +23,11 @@ THIN = ("pole", "traffic sign", "traffic light")
 STRUCTURE = ("sidewalk", "building", "wall", "fence", "terrain")
 """What stands still, is wide, and is mistaken for each other most."""
 
+WIDE = ("road", "vegetation")
+"""What is wide as well, but whose edge matters or moves."""
+
+ROAD_USERS = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+
 
 @dataclass(frozen=True, slots=True)
 class SmoothingRules:
@@ -32,22 +37,28 @@ class SmoothingRules:
         memory: Weight of the past in a blend, where the picture has only moved.
         memory_thin: The same for `THIN` things.
         settled: A class that leads by this much (in logits), and did so before, is left as the network sees it.
+        clear: A class that leads by this much is believed at once, whatever was there before.
         likeness: By how many of 255 grey levels a moved picture may miss the new one before the past loses 63 % of its
             weight: something else is there now.
         hold_structure: A pixel goes from one of `STRUCTURE` to another only when that leads by so much (in logits).
-        hold_road: The same from or to road, unless a class of less hold is involved.
-        hold: The same for all other changes: people, vehicles, poles, sky.
+        hold_wide: The same between `WIDE` and those.
+        hold: The same for all other changes: poles, signs, sky, one road user and another.
+        hold_appearing: A pixel becomes a road user when that leads by so much: who appears must be seen at once.
+        hold_vanishing: A pixel ceases to be one: no shadow may stay behind.
         longest_gap_s: After a longer break the past is forgotten.
         cut_share: Where more than this share of the picture is unlike the moved one before it, it is another scene.
     """
 
     memory: float = 0.6
     memory_thin: float = 0.12
-    settled: float = 2.0
+    settled: float = 2.2
+    clear: float = 4.0
     likeness: float = 8.0
     hold_structure: float = 2.5
-    hold_road: float = 1.0
+    hold_wide: float = 1.1
     hold: float = 0.7
+    hold_appearing: float = 0.3
+    hold_vanishing: float = 0.5
     longest_gap_s: float = 0.5
     cut_share: float = 0.6
 
@@ -101,7 +112,7 @@ class Smoother:
             np.copyto(self._spare, logits)
             blend_unsettled(
                 self._spare, self._state, flow, unlike, winners, leads, self._winners,
-                self._memory, np.float32(self._rules.settled), np.float32(self._rules.likeness),
+                self._memory, np.float32(self._rules.settled), np.float32(self._rules.clear), np.float32(self._rules.likeness),
             )  # fmt: skip
             self._state, self._spare = self._spare, self._state
         self._winners = winners
@@ -133,5 +144,9 @@ def _holds(classes: Sequence[SegmentationClass], rules: SmoothingRules) -> NDArr
     """(K, K) by how much the one class must lead over the other, which the pixel has, to take its place."""
     one = np.full(len(classes), rules.hold, np.float32)
     one[_named(classes, STRUCTURE)] = rules.hold_structure
-    one[_named(classes, ("road",))] = rules.hold_road
-    return np.minimum(one[:, None], one[None, :])
+    one[_named(classes, WIDE)] = rules.hold_wide
+    holds = np.minimum(one[:, None], one[None, :])
+    users = _named(classes, ROAD_USERS)
+    holds[np.ix_(users, ~users)] = rules.hold_appearing
+    holds[np.ix_(~users, users)] = rules.hold_vanishing
+    return holds
