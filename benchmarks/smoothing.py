@@ -43,7 +43,9 @@ def main() -> None:
         marks.append(time.perf_counter())
         steady.process(frame, blend, smoother.hold)
         marks.append(time.perf_counter())
-        for name, lap_s in zip(("engine", "postprocess", "blend", "postprocess with hold"), np.diff(marks), strict=True):
+        for name, lap_s in zip(
+            ("engine", "postprocess", "blend", "postprocess with hold"), np.diff(marks), strict=True
+        ):
             laps_ms[name].append(1e3 * float(lap_s))
     print(f"{engine.description}; pictures {args.size}, network 640x360, medians of {args.frames - 10} frames")
     median = {name: float(np.median(laps[10:])) for name, laps in laps_ms.items()}

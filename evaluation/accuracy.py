@@ -73,4 +73,4 @@ class ConfusionMatrix:
     def shares(self) -> NDArray[np.float64]:
         """(K, K + 1) what became of the pixels of each true class; rows sum to 1, or are 0 where it does not occur."""
         counted = self.counts[: self._other].astype(np.float64)
-        return counted / np.maximum(counted.sum(axis=1, keepdims=True), 1.0)
+        return np.asarray(counted / np.maximum(counted.sum(axis=1, keepdims=True), 1.0))

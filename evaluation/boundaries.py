@@ -15,11 +15,11 @@ TOLERANCE = 0.0075
 
 
 class BoundaryScore:
-    """The boundary F-score of Csurka et al. ("What is a good evaluation measure for semantic segmentation?", BMVC 2013).
+    """The boundary F-score of Csurka et al. ("What is a good evaluation measure for semantic segmentation?", 2013).
 
-    A boundary pixel of a class has a 4-neighbour of another class. Precision is the share of the predicted boundary that
-    lies within `TOLERANCE` of the true one, recall the reverse, F their harmonic mean; a picture's F of every class that
-    its truth shows a boundary of, averaged over pictures. The tolerance is that of Perazzi et al. (CVPR 2016).
+    A boundary pixel of a class has a 4-neighbour of another class. Precision is the share of the predicted boundary
+    that lies within `TOLERANCE` of the true one, recall the reverse, F their harmonic mean: a picture's F of every
+    class that its truth shows a boundary of, averaged over pictures. The tolerance is Perazzi et al.'s (CVPR 2016).
 
     Void has no boundary: neither its pixels nor those within the tolerance of it are looked at, on either side.
 

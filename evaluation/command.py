@@ -60,9 +60,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ClearwayError: The data, the model or an output is at fault.
     """
-    labelled = open_labelled(
-        args.data, args.format, split=args.split, scheme_file=args.classes, video=args.video
-    )
+    labelled = open_labelled(args.data, args.format, split=args.split, scheme_file=args.classes, video=args.video)
     artifact = load_artifact(find_model(args.model))
     measurement = Measurement(compare(labelled.scheme, artifact.classes), labelled.scheme)
     gallery = None
@@ -135,7 +133,9 @@ def _show(figures: dict[str, Any]) -> None:
     for entry in figures["pedestrians"] or []:
         if entry["count"]:
             least, below = entry["heights_px"]
-            heights = f"{least} px and more" if below is None else f"under {below} px" if not least else f"to {below} px"
+            heights = (
+                f"{least} px and more" if below is None else f"under {below} px" if not least else f"to {below} px"
+            )
             console.print(
                 f"pedestrians {entry['size']:6} ({heights}): {entry['recall']:.0%} of {entry['count']} found, "
                 f"{entry['recall_as_person_or_rider']:.0%} as person or rider",

@@ -1,8 +1,8 @@
 """What the values of a data set's label pictures mean, in Cityscapes' names.
 
-Data sets do not agree on classes: IDD Lite has one label for everything alive, CamVid counts lorries as cars. So a label
-stands for the *set* of classes that its pixels may have, and `evaluation.comparison` finds the level at which labels
-and model can be held against each other.
+Data sets do not agree on classes: IDD Lite has one label for everything alive, CamVid counts lorries as cars. So a
+label stands for the *set* of classes that its pixels may have, and `evaluation.comparison` finds the level at which
+labels and model can be held against each other.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ _CITYSCAPES_IDS_OF_TRAIN_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25
 
 CITYSCAPES_IDS = _scheme(
     "Cityscapes labelIds",
-    {value: ("void", ()) for value in _CITYSCAPES_VOID}
+    dict.fromkeys(_CITYSCAPES_VOID, ("void", ()))
     | {
         value: (entry.name, (entry.name,))
         for value, entry in zip(_CITYSCAPES_IDS_OF_TRAIN_IDS, CITYSCAPES, strict=True)

@@ -46,9 +46,7 @@ class PedestrianRecall:
         self._found = np.zeros((2, len(SIZES)), np.int64)
         self._pixels = np.zeros((2, len(SIZES)), np.int64)
 
-    def add(
-        self, pedestrians: NDArray[np.bool_], seen: NDArray[np.bool_], seen_as_people: NDArray[np.bool_]
-    ) -> None:
+    def add(self, pedestrians: NDArray[np.bool_], seen: NDArray[np.bool_], seen_as_people: NDArray[np.bool_]) -> None:
         """Count one picture.
 
         Args:

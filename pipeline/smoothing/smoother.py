@@ -111,8 +111,8 @@ class Smoother:
         else:
             np.copyto(self._spare, logits)
             blend_unsettled(
-                self._spare, self._state, flow, unlike, winners, leads, self._winners,
-                self._memory, np.float32(self._rules.settled), np.float32(self._rules.clear), np.float32(self._rules.likeness),
+                self._spare, self._state, flow, unlike, winners, leads, self._winners, self._memory,
+                np.float32(self._rules.settled), np.float32(self._rules.clear), np.float32(self._rules.likeness),
             )  # fmt: skip
             self._state, self._spare = self._spare, self._state
         self._winners = winners

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
 from engines.artifact import find_model, load_artifact
@@ -97,7 +96,7 @@ def test_smoothing_halves_flicker_on_a_real_drive_and_costs_no_accuracy(driving_
 
 @pytest.mark.data
 def test_drivable_ground_of_another_continent_is_compared_at_the_level_both_know(driving_data: Path):
-    """Trained on these very frames: what is held here is that the labels are read right, not how good the network is."""
+    """Trained on these very frames: that labels are read right is held here, not how good the network is."""
     measurement = measured(str(driving_data / "idd_lite"), "idd", (224, 320), step=40)
     assert iou_of(measurement.matrix)["drivable"] >= 0.88
     assert measurement.drivable.iou[0] >= 0.85

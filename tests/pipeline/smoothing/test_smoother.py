@@ -157,9 +157,7 @@ def test_no_ghost_stays_behind_road_users_that_move():
         with Perception(engine, StageTimings(), Smoother(engine.spec) if smooth else None) as perception:
             for index in range(drive.frame_count):
                 rendered = drive.render(index)
-                frame = Frame(
-                    index, rendered.time_s, time.monotonic(), (360, 640), partial(np.copy, rendered.image)
-                )
+                frame = Frame(index, rendered.time_s, time.monotonic(), (360, 640), partial(np.copy, rendered.image))
                 found = np.isin(ids[perception.see(frame).segmentation.class_ids], users)
                 there = np.isin(rendered.class_ids, users)
                 near = cv2.dilate(there.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
