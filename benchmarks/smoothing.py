@@ -1,4 +1,6 @@
-"""What temporal smoothing costs beside the network, in turns within one run: ``python benchmarks/smoothing.py``.
+"""What temporal smoothing costs beside the network, in turns within one run.
+
+    python benchmarks/smoothing.py
 
 Plays frames of the rendered drive through the network once with smoothing and once without, frame by frame, and gives
 the median of what smoothing adds, together with its parts.

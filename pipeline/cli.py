@@ -25,6 +25,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "replay": ("pipeline.replay", "segment a recording and write overlays, scenes or masks"),
     "evaluate": ("evaluation.command", "measure a model's accuracy on labelled data"),
+    "train": ("training.command", "train a segmentation network on labelled data"),
     "calibrate": ("calibration.command", "measure a camera, and how it hangs over the road"),
 }
 """Name: (module with `add_arguments(parser)` and `run(args) -> int`, one line of help)."""
