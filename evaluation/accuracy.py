@@ -7,40 +7,40 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.classes import VOID_ID, SegmentationClass
-
 __all__ = ["ConfusionMatrix"]
 
 
 class ConfusionMatrix:
     """Counts of (true class, predicted class) over all pixels of a data set, summed before any division.
 
-    Pixels whose truth is void, or a class that is not evaluated, do not count. A prediction outside the evaluated
-    classes counts as wrong. IoU is that of PASCAL VOC (Everingham et al., IJCV 2010): TP / (TP + FP + FN).
+    Pictures hold ranks: positions in `names`. Pixels whose truth is none of them (255 by habit) do not count. A
+    prediction that is none of them counts as wrong. IoU is that of PASCAL VOC (Everingham et al., IJCV 2010):
+    TP / (TP + FP + FN).
 
     Args:
-        classes: The evaluated classes; their trainIds are what truth and prediction hold.
+        names: The evaluated classes.
     """
 
-    def __init__(self, classes: Sequence[SegmentationClass]) -> None:
-        self.classes = tuple(classes)
-        self._other = len(self.classes)
-        self._rank_of_id = np.full(256, self._other, np.int64)
-        for rank, entry in enumerate(self.classes):
-            self._rank_of_id[entry.train_id] = rank
-        self._rank_of_id[VOID_ID] = self._other
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self._other = len(self.names)
         self.counts: NDArray[np.int64] = np.zeros((self._other + 1, self._other + 1), np.int64)
 
-    def add(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> None:
+    def add(self, truth: NDArray[np.uint8], predicted: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Count one picture.
 
         Args:
-            truth: (H, W) trainIds; 255 is void.
-            predicted: (H, W) trainIds.
+            truth: (H, W) ranks.
+            predicted: (H, W) ranks.
+
+        Returns:
+            The counts of this picture alone, (K + 1, K + 1), the last row and column for what has no rank.
         """
         side = self._other + 1
-        pairs = self._rank_of_id[truth] * side + self._rank_of_id[predicted]
-        self.counts += np.bincount(pairs.ravel(), minlength=side * side).reshape(side, side)
+        pairs = np.minimum(truth, self._other).astype(np.int64) * side + np.minimum(predicted, self._other)
+        counts = np.bincount(pairs.ravel(), minlength=side * side).reshape(side, side).astype(np.int64)
+        self.counts += counts
+        return counts
 
     @property
     def iou(self) -> NDArray[np.float64]:
@@ -53,10 +53,14 @@ class ConfusionMatrix:
         return iou
 
     @property
+    def occurs(self) -> NDArray[np.bool_]:
+        """(K,) whether the truth shows the class."""
+        return np.asarray(self.counts[: self._other].sum(axis=1) > 0)
+
+    @property
     def mean_iou(self) -> float:
         """Mean of `iou` over the classes that occur in the truth."""
-        occurs = self.counts[: self._other].sum(axis=1) > 0
-        return float(np.nanmean(self.iou[occurs])) if occurs.any() else float("nan")
+        return float(np.nanmean(self.iou[self.occurs])) if self.occurs.any() else float("nan")
 
     @property
     def pixel_accuracy(self) -> float:
@@ -64,3 +68,9 @@ class ConfusionMatrix:
         counted = self.counts[: self._other]
         total = counted.sum()
         return float(np.trace(counted) / total) if total else float("nan")
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """(K, K + 1) what became of the pixels of each true class; rows sum to 1, or are 0 where it does not occur."""
+        counted = self.counts[: self._other].astype(np.float64)
+        return np.asarray(counted / np.maximum(counted.sum(axis=1, keepdims=True), 1.0))

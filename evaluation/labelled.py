@@ -1,4 +1,4 @@
-"""Labelled pictures to measure against, brought to Cityscapes trainIds."""
+"""Labelled pictures to measure against, one after the other, as frames of the pipeline."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.classes import VOID_ID, SegmentationClass, cityscapes_class
-from pipeline.errors import SourceError
+from evaluation.labels import CAMVID, TRAIN_IDS, Label, LabelScheme
+from evaluation.layouts import LAYOUTS, Pair, find_labelled_images
+from pipeline.errors import ConfigError, SourceError
 from pipeline.scene import Frame
-from pipeline.sources import open_source
+from pipeline.sources.images import ImageSource
 
-__all__ = ["CAMVID_CLASSES", "FORMATS", "LabelledFrame", "LabelledSet", "open_labelled"]
+__all__ = ["FORMATS", "LabelledFrame", "LabelledSet", "open_labelled"]
 
-FORMATS = ("camvid", "folder", "synthetic")
-"""`camvid`: images/ and labels/ with values 0 to 11. `folder`: the same, labels are trainIds, as `replay` writes
-masks. `synthetic`: a synthetic:// address, measured against its own truth."""
-
-CAMVID_CLASSES = (
-    "sky", "building", "pole", "road", "sidewalk", "vegetation", "traffic sign", "fence", "car", "person", "rider",
-)  # fmt: skip
-"""Cityscapes' names of CamVid's labels 0 to 10 (Brostow et al., PRL 2009, in the 11 classes of SegNet)."""
+FORMATS = (*LAYOUTS, "synthetic")
+"""The layouts of files, and `synthetic`: a synthetic:// address, measured against its own truth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +30,13 @@ class LabelledFrame:
 
     Attributes:
         frame: The picture.
-        truth: (H, W) uint8 trainIds, 255 void.
+        label: (H, W) uint8, the data set's own values; all of them are in its scheme.
+        follows: It is the next moment of the video that the frame before it is from.
     """
 
     frame: Frame
-    truth: NDArray[np.uint8]
+    label: NDArray[np.uint8]
+    follows: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,52 +44,73 @@ class LabelledSet:
     """A labelled data set.
 
     Attributes:
+        name: As the user gave it.
         frames: Read once, in order.
-        classes: The classes that its labels tell apart.
+        scheme: What the label values mean.
         size_hw: (H, W) of its first picture.
+        frame_count: How many there are.
     """
 
+    name: str
     frames: Iterator[LabelledFrame]
-    classes: tuple[SegmentationClass, ...]
+    scheme: LabelScheme
     size_hw: tuple[int, int]
+    frame_count: int
 
 
-def open_labelled(data: str, layout: str) -> LabelledSet:
+def open_labelled(
+    data: str, layout: str, *, split: str | None = None, scheme_file: Path | None = None, video: bool = False
+) -> LabelledSet:
     """Open a labelled data set.
 
     Args:
         data: A folder, or a synthetic:// address.
         layout: One of `FORMATS`.
+        split: Only this subfolder of images and labels.
+        scheme_file: What the label values mean, for data of one's own.
+        video: All images of one folder are consecutive frames of a video.
 
     Raises:
-        SourceError: It is not there, or pictures and labels do not match.
+        SourceError: It is not there or not laid out so. Reading the frames raises it where a picture or label is
+            missing, damaged, of another size, or holds values that are not labels.
+        ConfigError: The file of label values, or the address, is at fault.
     """
     if layout == "synthetic":
+        if split is not None or scheme_file is not None:
+            raise ConfigError("a rendered drive has neither splits nor a file of label values")
         return _synthetic(data)
-    folder = Path(data)
-    if not (folder / "images").is_dir() or not (folder / "labels").is_dir():
-        raise SourceError(f"{data}: the {layout} format needs the folders images/ and labels/ there")
-    if layout == "camvid":
-        classes = tuple(entry for name in CAMVID_CLASSES if (entry := cityscapes_class(name)) is not None)
-        id_of_label = np.full(256, VOID_ID, np.uint8)
-        id_of_label[: len(classes)] = [entry.train_id for entry in classes]
-    else:
-        from engines.classes import CITYSCAPES
-
-        classes, id_of_label = CITYSCAPES, np.arange(256).astype(np.uint8)
-    source = open_source(str(folder / "images"))
-    return LabelledSet(_with_labels(source.frames(), folder / "labels", id_of_label), classes, source.info.size_hw)
+    found = find_labelled_images(Path(data), layout, split=split, scheme_file=scheme_file, video=video)
+    source = ImageSource(data, paths=[pair.image for pair in found.pairs])
+    frames = _with_labels(source.frames(), found.pairs, found.scheme)
+    return LabelledSet(data, frames, found.scheme, source.info.size_hw, len(found.pairs))
 
 
-def _with_labels(frames: Iterator[Frame], labels: Path, id_of_label: NDArray[np.uint8]) -> Iterator[LabelledFrame]:
-    for frame in frames:
-        path = labels / f"{frame.name}.png"
-        label = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-        if label is None:
-            raise SourceError(f"{path}: the label of image {frame.name} is missing or damaged")
-        if label.shape != frame.size_hw:
-            raise SourceError(f"{path}: is {label.shape[1]}x{label.shape[0]}, its image {frame.size_hw[::-1]}")
-        yield LabelledFrame(frame, id_of_label[label])
+def _with_labels(frames: Iterator[Frame], pairs: tuple[Pair, ...], scheme: LabelScheme) -> Iterator[LabelledFrame]:
+    for frame, pair in zip(frames, pairs, strict=True):
+        yield LabelledFrame(frame, _read_label(pair, frame.size_hw, scheme), pair.follows)
+
+
+def _read_label(pair: Pair, size_hw: tuple[int, int], scheme: LabelScheme) -> NDArray[np.uint8]:
+    path = pair.label
+    if not path.is_file():
+        raise SourceError(f"{path}: the label of image {pair.image.name} is missing")
+    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if label is None:
+        raise SourceError(f"{path}: not an image that OpenCV can read, or damaged")
+    if label.ndim != 2 or label.dtype != np.uint8:
+        kind = f"{label.dtype.itemsize * 8} bits" if label.ndim == 2 else f"{label.shape[2]} channels"
+        raise SourceError(f"{path}: a label has one 8-bit value a pixel, this one has {kind} (is it a coloured copy?)")
+    if label.shape != size_hw:
+        raise SourceError(
+            f"{path}: the label is {label.shape[1]}x{label.shape[0]}, its image {size_hw[1]}x{size_hw[0]}"
+        )
+    counts = np.bincount(label.ravel(), minlength=256)
+    strange = np.flatnonzero((counts > 0) & ~scheme.known)
+    if strange.size:
+        raise SourceError(
+            f"{path}: holds the value {strange[0]} ({counts[strange[0]]} pixels), which is no label of {scheme.name}"
+        )
+    return np.asarray(label, np.uint8)
 
 
 def _synthetic(address: str) -> LabelledSet:
@@ -104,9 +122,26 @@ def _synthetic(address: str) -> LabelledSet:
     def frames() -> Iterator[LabelledFrame]:
         for index in range(drive.frame_count):
             rendered = drive.render(index)
-            time_s = index / drive.frame_rate_hz
-            frame = Frame(index, time_s, time.monotonic(), drive.size_hw, partial(np.copy, rendered.image))
-            yield LabelledFrame(frame, rendered.class_ids)
+            frame = Frame(
+                index, rendered.time_s, time.monotonic(), drive.size_hw, partial(np.copy, rendered.image), f"{index:06}"
+            )
+            yield LabelledFrame(frame, rendered.class_ids, follows=index > 0)
 
-    classes = tuple(entry for name in CAMVID_CLASSES if (entry := cityscapes_class(name)) is not None)
-    return LabelledSet(frames(), classes, drive.size_hw)
+    return LabelledSet(address, frames(), _RENDERED, drive.size_hw, drive.frame_count)
+
+
+_TRAIN_ID_OF_NAME = {label.name: label.value for label in TRAIN_IDS.labels}
+_RENDERED = LabelScheme(
+    "the rendered drive",
+    tuple(
+        sorted(
+            (
+                Label(_TRAIN_ID_OF_NAME[label.name], label.name, label.classes)
+                for label in CAMVID.labels
+                if label.classes
+            ),
+            key=lambda label: label.value,
+        )
+    ),
+)
+"""Rendered labels are trainIds of the classes that CamVid has: grass is vegetation, a rider's bicycle is the rider."""

@@ -29,6 +29,7 @@ _COMMANDS = {
     "evaluate": ("evaluation.command", "measure a model's accuracy on labelled data"),
     "build": ("pipeline.build", "build TensorRT engines for the GPU of this machine"),
     "engines": ("pipeline.cached_engines", "list the engines that were built, or remove them"),
+    "train": ("training.command", "train a segmentation network on labelled data"),
     "calibrate": ("calibration.command", "measure a camera, and how it hangs over the road"),
 }
 """Name: (module with `add_arguments(parser)` and `run(args) -> int`, one line of help)."""

@@ -6,7 +6,7 @@ import argparse
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -31,6 +31,8 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         precision: Arithmetic of the engine; ``"auto"``: FP16 in TensorRT, BF16 on processors that have it, else FP32.
         size: Network input ``[height, width]`` in pixels; empty fits it to the pictures.
         threads: Engine threads; 0 takes one for each physical core that this process may use.
+        smoothing: Whether frames steady the classes of those after them; ``"auto"`` does so for video, and sees still
+            images one by one.
     """
 
     model: str = "clearway-lite"
@@ -38,6 +40,7 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: Precision = "auto"
     size: Annotated[list[PositiveInt], msgspec.Meta(max_length=2)] = []
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    smoothing: Literal["auto", "on", "off"] = "auto"
 
     @property
     def size_hw(self) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""From a frame to a scene: preprocess, engine, postprocess, in one thread that owns the engine.
+"""From a frame to a scene: preprocess, engine, smoothing, postprocess, in one thread that owns the engine.
 
 Replay, live runs, profiling and evaluation all go through here, so that a figure measured by one holds for all.
 """
@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engines.base import Engine
-from pipeline.postprocess import Postprocessor
+from engines.base import Engine, Tensor
+from pipeline.postprocess import Postprocessor, Revision
 from pipeline.preprocess import Preprocessor
-from pipeline.scene import DrivableArea, Frame, RoadUser, Scene, Segmentation
+from pipeline.scene import Frame, Scene
+from pipeline.smoothing import Smoother
 from pipeline.timings import StageTimings, Stopwatch
 
 __all__ = ["Perception"]
@@ -27,15 +27,16 @@ class Perception:
 
     Args:
         engine: A model, loaded and ready.
-        timings: Where the durations of its three stages are counted.
+        timings: Where the durations of its stages are counted.
+        smooth: Whether frames of one camera follow one another, and steady the classes of those after them.
     """
 
-    def __init__(self, engine: Engine, timings: StageTimings) -> None:
+    def __init__(self, engine: Engine, timings: StageTimings, *, smooth: bool = False) -> None:
         self.engine = engine
         self._timings = timings
+        self._smooth = smooth
         self._preprocessor = Preprocessor(engine.spec)
-        # One for each camera: it keeps arrays of the size of that camera's pictures.
-        self._postprocessors: dict[str, Postprocessor] = {}
+        self._eyes: dict[str, _Eye] = {}
         self._open = ExitStack()
         self._open.callback(engine.close)
 
@@ -50,8 +51,15 @@ class Perception:
         now_s = time.monotonic()
         frame = Frame(index=0, source_time_s=0.0, captured_at_s=now_s, size_hw=size_hw, to_bgr=lambda: grey)
         unmeasured, self._timings = self._timings, StageTimings()
-        self.see(frame)
+        for _ in range(2 if self._smooth else 1):  # Smoothing has nothing to do before the second.
+            self.see(frame)
+        self.forget()
         self._timings = unmeasured
+
+    def forget(self) -> None:
+        """The next frames do not follow those seen before: another recording, or a still image."""
+        for eye in self._eyes.values():
+            eye.forget()
 
     def see(self, frame: Frame) -> Scene:
         """Everything that is known of the road at the moment of that frame.
@@ -70,21 +78,32 @@ class Perception:
             EngineError: The inference library failed.
         """
         watch = Stopwatch(self._timings, share=len(frames))
+        eyes = [self._eye(frame.camera) for frame in frames]
         tensor = self._preprocessor.prepare(frames)
         watch.lap("preprocess")
         logits = self.engine.infer(tensor)
         watch.lap("engine")
-        findings = [self._find(frame, picture) for frame, picture in zip(frames, logits, strict=True)]
+        contents = [
+            self._preprocessor.content_of(picture, frame.size_hw) for picture, frame in zip(logits, frames, strict=True)
+        ]
+        if self._smooth:
+            contents = [
+                eye.steady(tensor[place : place + 1], content, frame.source_time_s)
+                for place, (eye, content, frame) in enumerate(zip(eyes, contents, frames, strict=True))
+            ]
+            watch.lap("smoothing")
+        findings = [
+            eye.postprocessor.process(frame, content, eye.revision)
+            for eye, frame, content in zip(eyes, frames, contents, strict=True)
+        ]
         watch.lap("postprocess")
         return [Scene(frame, *found, timings_ms=watch.laps_ms) for frame, found in zip(frames, findings, strict=True)]
 
-    def _find(
-        self, frame: Frame, logits: NDArray[np.float32]
-    ) -> tuple[Segmentation, DrivableArea, tuple[RoadUser, ...]]:
-        postprocessor = self._postprocessors.get(frame.camera)
-        if postprocessor is None:
-            postprocessor = self._postprocessors[frame.camera] = Postprocessor(self.engine.spec.classes)
-        return postprocessor.process(frame, self._preprocessor.content_of(logits, frame.size_hw))
+    def _eye(self, camera: str) -> _Eye:
+        eye = self._eyes.get(camera)
+        if eye is None:
+            eye = self._eyes[camera] = _Eye(self.engine, smooth=self._smooth)
+        return eye
 
     def close(self) -> None:
         """Free the engine. May be called more than once."""
@@ -97,3 +116,19 @@ class Perception:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Eye:
+    """What is kept of one camera from frame to frame: its past, and arrays of its pictures' size."""
+
+    def __init__(self, engine: Engine, *, smooth: bool) -> None:
+        self.postprocessor = Postprocessor(engine.spec.classes)
+        self._smoother = Smoother(engine.spec) if smooth else None
+        self.revision: Revision | None = self._smoother.hold if self._smoother is not None else None
+
+    def steady(self, tensor: Tensor, logits: Tensor, time_s: float) -> Tensor:
+        return logits if self._smoother is None else self._smoother.blend(tensor, logits, time_s)
+
+    def forget(self) -> None:
+        if self._smoother is not None:
+            self._smoother.forget()

@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the recording)")
     parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each physical core)")
     parser.add_argument("--decode", choices=get_args(Decode), help="what decodes a video (default: cpu)")
+    parser.add_argument(
+        "--smoothing", choices=["auto", "on", "off"], help="steady classes over time (default: auto, for video only)"
+    )
     parser.add_argument("--start", type=float, metavar="S", help="seconds into the recording to start at")
     parser.add_argument("--end", type=float, metavar="S", help="seconds into the recording to end at")
     parser.add_argument("--pace", action="store_true", default=None, help="play at the recording's own speed")
@@ -103,7 +106,9 @@ def _open_perception(
         threads=config.threads or None,
         on_note=console.note,
     )
-    return Perception(engine, timings)
+    by_default = source.info.is_video and not source.info.has_scenes
+    smooth = config.smoothing == "on" or (config.smoothing == "auto" and by_default)
+    return Perception(engine, timings, smooth=smooth)
 
 
 def _open_sinks(outputs: Sequence[str], source: Source, stack: ExitStack) -> list[Sink]:

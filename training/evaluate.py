@@ -31,22 +31,21 @@ def evaluate_network(network: nn.Module, frames: LabelledFrames) -> ConfusionMat
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
-    train_ids = np.array([entry.train_id for entry in CLASSES], np.uint8)
-    id_of_set = np.full(1 << len(CLASSES), VOID_ID, np.uint8)
-    id_of_set[1 << np.arange(len(CLASSES))] = train_ids
-    matrix = ConfusionMatrix(CLASSES)
+    rank_of_set = np.full(1 << len(CLASSES), VOID_ID, np.uint8)
+    rank_of_set[1 << np.arange(len(CLASSES))] = np.arange(len(CLASSES))
+    matrix = ConfusionMatrix([entry.name for entry in CLASSES])
     for image, label in zip(frames.images, frames.label_images, strict=True):
         with torch.autocast(device.type, torch.bfloat16):
             logits = network(images_to_tensor(image[None], device))
         full = functional.interpolate(logits.float(), label.shape, mode="bilinear", align_corners=False)
-        matrix.add(id_of_set[frames.sets[label]], train_ids[full.argmax(1)[0].cpu().numpy()])
+        matrix.add(rank_of_set[frames.sets[label]], full.argmax(1)[0].to(torch.uint8).cpu().numpy())
     network.train(was_training)
     return matrix
 
 
 def named_iou(matrix: ConfusionMatrix) -> dict[str, float]:
     """``{"mIoU": …, "road": …, …}`` rounded to four digits, without the classes that the data lacks."""
-    named = zip(matrix.classes, matrix.iou, strict=True)
+    named = zip(matrix.names, matrix.iou, strict=True)
     return {"mIoU": round(matrix.mean_iou, 4)} | {
-        entry.name: round(float(value), 4) for entry, value in named if not math.isnan(value)
+        name: round(float(value), 4) for name, value in named if not math.isnan(value)
     }

@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+import evaluation.labels
 from engines.classes import SegmentationClass, cityscapes_class
-from evaluation.labelled import CAMVID_CLASSES
+from evaluation.labels import LabelScheme
 
 __all__ = ["ANY_CLASS", "CAMVID", "CLASSES", "CLASS_WEIGHTS", "IDD_LITE", "TRAIN_IDS", "class_set", "label_table"]
 
@@ -44,24 +45,20 @@ def label_table(sets: dict[int, int]) -> NDArray[np.uint16]:
     return table
 
 
-CAMVID: dict[int, int] = {value: class_set(name) for value, name in enumerate(CAMVID_CLASSES)}
-"""CamVid with the 11 classes of SegNet (Badrinarayanan et al., TPAMI 2017); 11 is unlabelled."""
+def _sets(scheme: LabelScheme) -> dict[int, int]:
+    """The class set of every label that counts, without classes that our networks lack."""
+    return {
+        label.value: class_set(*(name for name in label.classes if name in _BIT))
+        for label in scheme.labels
+        if label.classes
+    }
 
-IDD_LITE: dict[int, int] = {
-    0: class_set("road"),
-    1: class_set("sidewalk", "vegetation"),
-    2: class_set("person", "rider"),
-    3: class_set("car", "rider"),
-    4: class_set("sidewalk", "building", "fence", "pole", "traffic sign"),
-    5: class_set("building", "vegetation", "pole"),
-    6: class_set("sky"),
-}
-"""IDD Lite, whose classes are the first level of IDD's hierarchy (Varma et al., WACV 2019).
 
-Non-drivable is pavement and verge; living things are people on foot and riders; vehicles include motorcycles, which
-CamVid counts with their rider; roadside objects are kerbs, walls, barriers, poles and signs; far objects are buildings
-and trees with what stands before them.
-"""
+CAMVID = _sets(evaluation.labels.CAMVID)
+"""CamVid with the 11 classes of SegNet."""
 
-TRAIN_IDS: dict[int, int] = {entry.train_id: _BIT[entry.name] for entry in CLASSES}
+IDD_LITE = _sets(evaluation.labels.IDD_LITE)
+"""IDD Lite, whose classes are the first level of IDD's hierarchy."""
+
+TRAIN_IDS = _sets(evaluation.labels.TRAIN_IDS)
 """Label files in Cityscapes trainIds, as rendered frames have them."""

@@ -1,4 +1,4 @@
-"""Train a segmentation network: ``python -m training.train --data ROOT --run runs/lite``.
+"""Train a segmentation network: ``python launch.py train --data ROOT --run runs/lite``.
 
 The run's folder holds ``checkpoint.pt`` (everything needed to go on, see `training.checkpoint`) and ``log.jsonl``. The
 same command continues a run that was stopped or killed; the data mix and the budget may differ from before.
@@ -32,7 +32,7 @@ from training.networks import NETWORKS, SegmentationNetwork, build_network
 from training.schedule import AveragedWeights, Budget, one_cycle
 from training.tensors import images_to_tensor
 
-__all__ = ["Settings", "Trainer", "main"]
+__all__ = ["Settings", "Trainer", "add_arguments", "main", "run"]
 
 _LOG = Console(stderr=True)
 _GRADIENT_NORM = 5.0
@@ -231,8 +231,8 @@ def _progress_bar() -> Progress:
     return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=_LOG)
 
 
-def _arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m training.train", description="Train a segmentation network.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say what training understands."""
     parser.add_argument("--network", choices=sorted(NETWORKS), default="lite")
     parser.add_argument("--data", type=Path, default=data_root(), help="folder that holds the data sets (%(default)s)")
     parser.add_argument("--run", type=Path, default=Path("runs/lite"), help="folder of the run; continued if it exists")
@@ -248,25 +248,34 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; gives the exit code: 0, or 2 for a mistake of the user's."""
-    options = _arguments(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Train, or go on training.
+
+    Raises:
+        ClearwayError: The data, an option or the run's folder is at fault.
+    """
     cv2.setNumThreads(1)
     settings = Settings(
         options.network, options.run, Budget(options.steps, options.minutes), weights=options.weights,
         batch=options.batch, peak_rate=options.rate, seed=options.seed,
     )  # fmt: skip
+    mix = load_mix(options.mix, options.data)
+    checks = [load_frames(name, options.data) for name in options.check]
+    Trainer(settings, mix, checks, torch.device(options.device)).run()
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; gives the exit code: 0, or 2 for a mistake of the user's."""
+    parser = argparse.ArgumentParser(prog="python -m training.train", description="Train a segmentation network.")
+    add_arguments(parser)
     try:
-        mix = load_mix(options.mix, options.data)
-        checks = [load_frames(name, options.data) for name in options.check]
-        Trainer(settings, mix, checks, torch.device(options.device)).run()
+        return run(parser.parse_args(arguments))
     except ClearwayError as error:
         _LOG.print(str(error), style="red", markup=False)
         return 2
-    return 0
 
 
 if __name__ == "__main__":

@@ -81,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     engine.add_argument("--engine", choices=get_args(EngineKind), help="inference library")
     engine.add_argument("--precision", choices=get_args(Precision), help="arithmetic of the engine")
     engine.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the pictures)")
+    engine.add_argument(
+        "--smoothing", choices=["auto", "on", "off"], help="steady classes over time (auto: on, unless recording)"
+    )
     engine.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each core)")
     web = parser.add_argument_group("the page")
     web.add_argument("--web", metavar="[HOST:]PORT", nargs="?", const="", help="serve it (127.0.0.1:8080)")
@@ -260,7 +263,9 @@ def _open_perception(
         threads=config.threads or None,
         on_note=console.note,
     )
-    return Perception(engine, timings)
+    # What is recorded is to be replayed with the same scenes, though the replay sees frames that this run drops.
+    smooth = config.smoothing == "on" or (config.smoothing == "auto" and not config.record)
+    return Perception(engine, timings, smooth=smooth)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,13 @@ from pipeline.postprocess.pool import ImagePool
 from pipeline.postprocess.road_users import InstanceRules, find_road_users
 from pipeline.postprocess.runs import RunBuffers, Runs, encode_runs
 from pipeline.postprocess.segmentation import segment, segment_with_runs
-from pipeline.scene import DrivableArea, Frame, RoadUser, Segmentation
+from pipeline.scene import ClassMap, DrivableArea, Frame, RoadUser, Segmentation
 
 __all__ = [
     "DrivableRules",
     "InstanceRules",
     "Postprocessor",
+    "Revision",
     "Runs",
     "encode_runs",
     "find_drivable",
@@ -41,6 +42,10 @@ OBSTACLES = (
     "fence",
 )
 """What can stand on the road: a hole in the drivable area with any of these in it is not closed."""
+
+
+Revision = Callable[[ClassMap, NDArray[np.float32]], bool]
+"""Changes a class map (H, W) in place, given the logits (K, h, w) that it was made from; says whether it did."""
 
 
 class Postprocessor:
@@ -73,19 +78,22 @@ class Postprocessor:
         self._resize((0, 0))
 
     def process(
-        self, frame: Frame, logits: NDArray[np.float32]
+        self, frame: Frame, logits: NDArray[np.float32], revise: Revision | None = None
     ) -> tuple[Segmentation, DrivableArea, tuple[RoadUser, ...]]:
         """Everything after the network.
 
         Args:
             frame: The picture that the logits are of; only its size is used.
             logits: (K, h, w) or (1, K, h, w) float32; not kept.
+            revise: Has a say in the class map before anything is made of it.
         """
         if logits.ndim == 4 and logits.shape[0] == 1:
             logits = logits[0]
         if self._pool.size_hw != frame.size_hw:
             self._resize(frame.size_hw)
         segmentation, runs = segment_with_runs(logits, self._classes, self._buffers, out=self._pool.take())
+        if revise is not None and revise(segmentation.class_ids, logits):
+            runs = encode_runs(segmentation.class_ids, self._buffers)
         drivable = find_drivable(runs, self._road, self._obstacles, self._drivable_rules, out=self._pool.take())
         users = find_road_users(runs, self._classes, segmentation.grid_confidence, self._instance_rules)
         return segmentation, drivable, users

@@ -27,6 +27,9 @@ class SourceInfo:
         size_hw: (H, W) of its frames in pixels.
         frame_count: Number of frames where the container says so, else None.
         frame_rate_hz: Nominal rate where there is one, else None.
+        has_scenes: A live run wrote its scenes beside it. It saw some of the frames and remembered none, so that a
+            replay, which sees all, gives the same scenes.
+        is_video: Frames follow one another in time; False for still images, of which each stands for itself.
     """
 
     uri: str
@@ -34,6 +37,8 @@ class SourceInfo:
     size_hw: tuple[int, int]
     frame_count: int | None
     frame_rate_hz: float | None
+    is_video: bool = True
+    has_scenes: bool = False
 
 
 class Source(Protocol):

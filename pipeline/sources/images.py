@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pipeline.errors import SourceError
 from pipeline.scene import BgrImage, Frame
 from pipeline.sources.base import IMAGE_SUFFIXES, SourceInfo
 
-__all__ = ["ImageSource"]
+__all__ = ["ImageSource", "natural_order"]
 
 _RATE_HZ = 10.0
 """Stills carry no time; a folder of them plays at this rate."""
@@ -27,14 +27,15 @@ class ImageSource:
 
     Args:
         pattern: A folder, a glob (``**`` reaches into subfolders) or one image file.
+        paths: The images themselves, where somebody has found and ordered them; the pattern is then only their name.
 
     Raises:
         SourceError: No image is there.
     """
 
-    def __init__(self, pattern: str) -> None:
-        found = (path for path in _matching(pattern) if path.suffix.lower() in IMAGE_SUFFIXES)
-        self._paths = sorted(found, key=_natural_order)
+    def __init__(self, pattern: str, *, paths: Sequence[Path] | None = None) -> None:
+        found = (path for path in _matching(pattern) if path.suffix.lower() in IMAGE_SUFFIXES) if paths is None else ()
+        self._paths = sorted(found, key=natural_order) if paths is None else list(paths)
         if not self._paths:
             raise SourceError(f"{pattern}: no images there (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
         first = _read(self._paths[0])
@@ -44,6 +45,7 @@ class ImageSource:
             size_hw=(first.shape[0], first.shape[1]),
             frame_count=len(self._paths),
             frame_rate_hz=_RATE_HZ,
+            is_video=False,
         )
 
     def frames(self) -> Iterator[Frame]:
@@ -87,7 +89,7 @@ def _read(path: Path) -> BgrImage:
     return np.ascontiguousarray(image, np.uint8)
 
 
-def _natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
+def natural_order(path: Path) -> tuple[list[tuple[int, str]], str]:
     """Digits compare as numbers, the rest as text without regard to case; the full path breaks ties."""
     pieces = re.split(r"(\d+)", str(path).lower())
     return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in pieces], str(path)

@@ -68,7 +68,9 @@ class RecordingSource:
             if self._manifest is not None and self._manifest.flip in {"clockwise", "counterclockwise"}:
                 height, width = width, height
             self._complaints.clear()
-            return SourceInfo(uri, "; ".join(parts), (height, width), None, with_pictures.frame_rate_hz)
+            return SourceInfo(
+                uri, "; ".join(parts), (height, width), None, with_pictures.frame_rate_hz, has_scenes=True
+            )
         raise SourceError(f"{uri}: a recording without a single picture. {' '.join(self._complaints)}".rstrip())
 
     def frames(self) -> Iterator[Frame]:

@@ -67,5 +67,5 @@ def test_engines_accept_the_model_and_its_sidecar(dynamic: Path) -> None:
 
 
 def test_an_unknown_network_is_refused() -> None:
-    with pytest.raises(ValueError, match="there are: lite"):
+    with pytest.raises(ValueError, match="there are: fcn, lite, unet"):
         build_network("heavy", 11)

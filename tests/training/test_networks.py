@@ -17,6 +17,23 @@ def _one_thread() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (45, 77)])
+@pytest.mark.parametrize(("name", "stride"), [("fcn", 4), ("unet", 1)])
+def test_the_classics_take_pictures_of_any_size(name: str, stride: int, height: int, width: int) -> None:
+    network = build_network(name, 11).eval()
+    with torch.inference_mode():
+        logits = network(torch.zeros(1, 3, height, width))
+    assert logits.shape == (1, 11, -(-height // stride), -(-width // stride))
+
+
+def test_an_fcn_begins_by_enlarging_bilinearly() -> None:
+    network = build_network("fcn", 3)
+    scores = torch.randn(1, 3, 6, 7)
+    enlarged = network.enlarge8(scores)
+    bilinear = torch.nn.functional.interpolate(scores, scale_factor=2, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(enlarged[:, :, 1:-1, 1:-1], bilinear[:, :, 1:-1, 1:-1])
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (45, 77)])
 def test_logits_are_a_quarter_of_the_picture_rounded_up(height: int, width: int) -> None:
     network = build_network("lite", 11).eval()
     with torch.inference_mode():

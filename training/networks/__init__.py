@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from training.networks.base import SegmentationNetwork
+from training.networks.fcn import FcnNetwork
 from training.networks.lite import LiteNetwork
+from training.networks.unet import UnetNetwork
 
-__all__ = ["NETWORKS", "LiteNetwork", "SegmentationNetwork", "build_network"]
+__all__ = ["NETWORKS", "FcnNetwork", "LiteNetwork", "SegmentationNetwork", "UnetNetwork", "build_network"]
 
-NETWORKS: dict[str, Callable[..., SegmentationNetwork]] = {"lite": LiteNetwork}
+NETWORKS: dict[str, Callable[..., SegmentationNetwork]] = {
+    "fcn": FcnNetwork,
+    "lite": LiteNetwork,
+    "unet": UnetNetwork,
+}
 """Each takes ``class_count`` and ``pretrained`` and gives a module from (N, 3, H, W) to logits."""
 
 

@@ -1,0 +1,132 @@
+"""How the picture moved since the last frame, on the grid of the logits."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import ModelSpec, Tensor
+from pipeline.jit import kernel
+
+__all__ = ["Flow", "MotionField"]
+
+Flow = NDArray[np.float32]
+"""(h, w, 2) float32: where the content of each cell was in the frame before, as (x, y) cells to go from here."""
+
+_GREEN = 1
+_LATTICE_STEP = 12
+_WINDOW = (9, 9)
+_LEVELS = 2
+_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
+_LEAST_SIDE = 12
+
+
+class MotionField:
+    """Follows the picture from frame to frame, at the resolution of the logits, from the network's own input.
+
+    Points on a lattice of every twelfth cell are followed by the pyramidal Lucas-Kanade method (Bouguet, 2000), and
+    what lies between them is interpolated. A cell is four pixels wide, so that this is a tenth of a megapixel at most.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._stride_hw = (spec.input_shape[2] / spec.output_shape[2], spec.input_shape[3] / spec.output_shape[3])
+        self._scale, self._shift = np.float32(spec.std[_GREEN]), np.float32(spec.mean[_GREEN])
+        self._lattice: NDArray[np.float32] = np.empty((0, 0, 2), np.float32)
+        self._before: NDArray[np.uint8] | None = None
+
+    def forget(self) -> None:
+        """The next picture follows none."""
+        self._before = None
+
+    def follow(self, tensor: Tensor, grid_hw: tuple[int, int]) -> tuple[Flow | None, NDArray[np.float32]]:
+        """Take in the next picture.
+
+        Args:
+            tensor: The network's input (N, 3, H, W).
+            grid_hw: (h, w), the part of the logits' grid that the picture fills.
+
+        Returns:
+            The flow, None for the first picture; and (h, w) float32 by how many of 255 grey levels the surroundings of
+            each cell differ from where the flow says that they were; infinite where that is outside the picture.
+        """
+        picture = self._picture(tensor, grid_hw)
+        before, self._before = self._before, picture
+        if before is None or before.shape != grid_hw:
+            return None, np.full(grid_hw, np.inf, np.float32)
+        flow = self._flow(before, picture)
+        differences, outside = np.empty(grid_hw, np.float32), np.empty(grid_hw, np.bool_)
+        _compare(picture, before, flow, differences, outside)
+        unlike = np.abs(cv2.blur(differences, (3, 3)))
+        unlike[outside] = np.inf
+        return flow, unlike
+
+    def _picture(self, tensor: Tensor, grid_hw: tuple[int, int]) -> NDArray[np.uint8]:
+        """(h, w) the green channel of the picture, averaged over each cell, in grey levels."""
+        height = min(tensor.shape[2], round(grid_hw[0] * self._stride_hw[0]))
+        width = min(tensor.shape[3], round(grid_hw[1] * self._stride_hw[1]))
+        plane = tensor[0, _GREEN, :height, :width]
+        picture = np.empty(grid_hw, np.uint8)
+        if (height, width) == (4 * grid_hw[0], 4 * grid_hw[1]):
+            _average_4x4(plane, self._scale, self._shift, picture)
+        else:
+            small = cv2.resize(plane, (grid_hw[1], grid_hw[0]), interpolation=cv2.INTER_AREA)
+            np.clip(small * self._scale + self._shift, 0, 255, out=small)
+            picture[:] = small
+        return picture
+
+    def _flow(self, before: NDArray[np.uint8], picture: NDArray[np.uint8]) -> Flow:
+        height, width = picture.shape
+        if min(height, width) < _LEAST_SIDE:
+            return np.zeros((height, width, 2), np.float32)
+        rows, columns = max(2, round(height / _LATTICE_STEP)), max(2, round(width / _LATTICE_STEP))
+        if self._lattice.shape[:2] != (rows, columns):
+            x = (np.arange(columns) + 0.5) * width / columns - 0.5
+            y = (np.arange(rows) + 0.5) * height / rows - 0.5
+            self._lattice = np.stack(np.meshgrid(x, y), axis=-1).astype(np.float32)
+        found, is_found, _ = cv2.calcOpticalFlowPyrLK(
+            picture, before, self._lattice.reshape(-1, 1, 2), None, winSize=_WINDOW, maxLevel=_LEVELS, criteria=_STOP
+        )  # type: ignore[call-overload]
+        step = found.reshape(self._lattice.shape) - self._lattice
+        step[is_found.reshape(rows, columns) == 0] = 0
+        return np.asarray(cv2.resize(step, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+@kernel(fastmath=True)
+def _average_4x4(plane: NDArray[np.float32], scale: np.float32, shift: np.float32, out: NDArray[np.uint8]) -> None:
+    """Means of 4x4 pixels, brought back from the network's units to grey levels."""
+    height, width = out.shape
+    sums = np.empty(4 * width, np.float32)
+    for y in range(height):
+        first, second, third, fourth = plane[4 * y], plane[4 * y + 1], plane[4 * y + 2], plane[4 * y + 3]
+        for x in range(4 * width):
+            sums[x] = first[x] + second[x] + third[x] + fourth[x]
+        for x in range(width):
+            mean = (sums[4 * x] + sums[4 * x + 1] + sums[4 * x + 2] + sums[4 * x + 3]) * np.float32(0.0625)
+            out[y, x] = np.uint8(min(max(mean * scale + shift, np.float32(0.0)), np.float32(255.0)))
+
+
+@kernel()
+def _compare(
+    picture: NDArray[np.uint8],
+    before: NDArray[np.uint8],
+    flow: Flow,
+    differences: NDArray[np.float32],
+    outside: NDArray[np.bool_],
+) -> None:
+    """The picture minus the one before it at where the flow leads, bilinearly; and whether that is outside of it."""
+    height, width = picture.shape
+    right, bottom = np.float32(width - 1), np.float32(height - 1)
+    for y in range(height):
+        for x in range(width):
+            from_x, from_y = np.float32(x) + flow[y, x, 0], np.float32(y) + flow[y, x, 1]
+            outside[y, x] = not (from_x > -1.0 and from_y > -1.0 and from_x < width and from_y < height)
+            from_x, from_y = min(max(from_x, np.float32(0)), right), min(max(from_y, np.float32(0)), bottom)
+            left, top = np.int32(from_x), np.int32(from_y)
+            u, v = from_x - np.float32(left), from_y - np.float32(top)
+            next_x, next_y = left + np.int32(u > 0), top + np.int32(v > 0)
+            upper_left, upper_right = np.float32(before[top, left]), np.float32(before[top, next_x])
+            lower_left, lower_right = np.float32(before[next_y, left]), np.float32(before[next_y, next_x])
+            upper = upper_left + (upper_right - upper_left) * u
+            lower = lower_left + (lower_right - lower_left) * u
+            differences[y, x] = np.float32(picture[y, x]) - (upper + (lower - upper) * v)

@@ -1,0 +1,152 @@
+"""What is remembered of one camera's last frames, and how much it weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import ModelSpec, Tensor
+from engines.classes import SegmentationClass
+from pipeline.scene import ClassMap
+from pipeline.smoothing.blend import blend_unsettled, rank_classes
+from pipeline.smoothing.hold import hold_pixels
+from pipeline.smoothing.motion import MotionField
+
+__all__ = ["Smoother", "SmoothingRules"]
+
+THIN = ("pole", "traffic sign", "traffic light")
+"""Things narrower than a step of the grid: moved along with the picture they blur, so little of them is remembered."""
+
+STRUCTURE = ("sidewalk", "building", "wall", "fence", "terrain")
+"""What stands still, is wide, and is mistaken for each other most."""
+
+WIDE = ("road", "vegetation")
+"""What is wide as well, but whose edge matters or moves."""
+
+ROAD_USERS = ("person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")
+
+
+@dataclass(frozen=True, slots=True)
+class SmoothingRules:
+    """How much the past weighs. `docs/decisions/0002-temporal-smoothing.md` says how the figures were found.
+
+    Attributes:
+        memory: Weight of the past in a blend, where the picture has only moved.
+        memory_thin: The same for `THIN` things.
+        settled: A class that leads by this much (in logits), and did so before, is left as the network sees it.
+        clear: A class that leads by this much is believed at once, whatever was there before.
+        likeness: By how many of 255 grey levels a moved picture may miss the new one before the past loses 63 % of its
+            weight: something else is there now.
+        hold_structure: A pixel goes from one of `STRUCTURE` to another only when that leads by so much (in logits).
+        hold_wide: The same between `WIDE` and those.
+        hold: The same for all other changes: poles, signs, sky, one road user and another.
+        hold_appearing: A pixel becomes a road user when that leads by so much: who appears must be seen at once.
+        hold_vanishing: A pixel ceases to be one: no shadow may stay behind.
+        longest_gap_s: After a longer break the past is forgotten.
+        cut_share: Where more than this share of the picture is unlike the moved one before it, it is another scene.
+    """
+
+    memory: float = 0.6
+    memory_thin: float = 0.12
+    settled: float = 2.2
+    clear: float = 4.0
+    likeness: float = 8.0
+    hold_structure: float = 2.5
+    hold_wide: float = 1.1
+    hold: float = 0.7
+    hold_appearing: float = 0.3
+    hold_vanishing: float = 0.5
+    longest_gap_s: float = 0.5
+    cut_share: float = 0.6
+
+
+class Smoother:
+    """Smooths the classes of one camera's frames. Owned and called by one thread, `blend` and then `hold` a frame.
+
+    Args:
+        spec: Of the model.
+        rules: How much the past weighs, or None for the usual rules.
+    """
+
+    def __init__(self, spec: ModelSpec, rules: SmoothingRules | None = None) -> None:
+        self._rules = rules or SmoothingRules()
+        self._memory = np.where(_named(spec.classes, THIN), self._rules.memory_thin, self._rules.memory)
+        self._memory = self._memory.astype(np.float32)
+        self._holds = _holds(spec.classes, self._rules)
+        self._motion = MotionField(spec)
+        self.forget()
+
+    def forget(self) -> None:
+        """What comes next has nothing to do with what was seen before."""
+        self._motion.forget()
+        self._time_s: float | None = None
+        self._state: Tensor = np.empty((0, 0, 0), np.float32)
+        self._spare: Tensor = self._state
+        self._winners: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
+        self._shown: ClassMap | None = None
+
+    def blend(self, tensor: Tensor, logits: Tensor, time_s: float) -> Tensor:
+        """A frame's logits, steadied by those before.
+
+        Args:
+            tensor: The network's input, (N, 3, H, W) float32, of which the picture fills the upper left.
+            logits: (K, h, w) float32, C-contiguous, the part of the output that stands for the picture; not kept.
+            time_s: When the frame was taken.
+
+        Returns:
+            (K, h, w) float32, valid until the next call.
+        """
+        gap_s = None if self._time_s is None else time_s - self._time_s
+        if self._state.shape != logits.shape or gap_s is None or not 0 <= gap_s <= self._rules.longest_gap_s:
+            self.forget()
+        self._time_s = time_s
+        flow, unlike = self._motion.follow(tensor, (logits.shape[1], logits.shape[2]))
+        winners, leads = rank_classes(logits)
+        if flow is None or float((unlike > 2 * self._rules.likeness).mean()) > self._rules.cut_share:
+            self._shown = None
+            self._spare, self._state = np.empty_like(logits), logits.copy()
+        else:
+            np.copyto(self._spare, logits)
+            blend_unsettled(
+                self._spare, self._state, flow, unlike, winners, leads, self._winners, self._memory,
+                np.float32(self._rules.settled), np.float32(self._rules.clear), np.float32(self._rules.likeness),
+            )  # fmt: skip
+            self._state, self._spare = self._spare, self._state
+        self._winners = winners
+        return self._state
+
+    def hold(self, class_ids: ClassMap, logits: Tensor) -> bool:
+        """Give pixels back the class they were shown with, where another one does not lead clearly.
+
+        Args:
+            class_ids: (H, W) uint8, the argmax of the logits; changed in place.
+            logits: (K, h, w) float32, as `blend` gave them.
+
+        Returns:
+            Whether any pixel was changed.
+        """
+        shown, held = self._shown, False
+        if shown is None or shown.shape != class_ids.shape:
+            self._shown = class_ids.copy()
+        else:
+            held = hold_pixels(class_ids, shown, logits, self._holds)
+        return held
+
+
+def _named(classes: Sequence[SegmentationClass], names: Sequence[str]) -> NDArray[np.bool_]:
+    return np.array([entry.name in names for entry in classes])
+
+
+def _holds(classes: Sequence[SegmentationClass], rules: SmoothingRules) -> NDArray[np.float32]:
+    """(K, K) by how much the one class must lead over the other, which the pixel has, to take its place."""
+    one = np.full(len(classes), rules.hold, np.float32)
+    one[_named(classes, STRUCTURE)] = rules.hold_structure
+    one[_named(classes, WIDE)] = rules.hold_wide
+    holds = np.minimum(one[:, None], one[None, :])
+    users = _named(classes, ROAD_USERS)
+    holds[np.ix_(users, ~users)] = rules.hold_appearing
+    holds[np.ix_(~users, users)] = rules.hold_vanishing
+    return holds
