@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -35,6 +35,7 @@ class SimulatedTensorRt(SimpleNamespace):
         self.operators_unknown: set[str] = set()
         self.builds: list[SimpleNamespace] = []
         self.live: list[str] = []
+        self.runtime_configs: list[Any] = []
 
         class Severity(enum.Enum):
             INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
@@ -50,6 +51,7 @@ class SimulatedTensorRt(SimpleNamespace):
         self.NetworkDefinitionCreationFlag = enum.IntEnum(
             "Flag", {"EXPLICIT_BATCH": 0} if old else {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}
         )
+        self.DynamicShapesKernelSpecializationStrategy = enum.Enum("Strategy", ["LAZY", "EAGER"])
         if not old:
             self.IProgressMonitor = type("IProgressMonitor", (), {"__init__": lambda self: None})
 
@@ -121,8 +123,8 @@ class SimulatedTensorRt(SimpleNamespace):
 
         self.OnnxParser, self.Builder, self.Runtime = Parser, Builder, Runtime
 
-    def library(self) -> Library:
-        return Library("tensorrt", self.__version__, self)
+    def library(self, flavour: Literal["tensorrt", "tensorrt_rtx"] = "tensorrt") -> Library:
+        return Library(flavour, self.__version__, self)
 
 
 class _Config:
@@ -171,9 +173,13 @@ class _Engine:
     def get_tensor_dtype(self, name: str) -> Any:
         return self.module.DataType.FLOAT
 
-    def create_execution_context(self) -> Any:
+    def create_runtime_config(self) -> Any:
+        return SimpleNamespace()
+
+    def create_execution_context(self, runtime_config: Any = None) -> Any:
         if self.module.no_context:
             return None
+        self.module.runtime_configs.append(runtime_config)
         return _Context(self)
 
 
