@@ -48,6 +48,7 @@ class SimulatedTensorRt(SimpleNamespace):
         self.DataType = enum.Enum("DataType", ["FLOAT", "HALF"])
         self.TensorIOMode = enum.Enum("TensorIOMode", ["INPUT", "OUTPUT"])
         self.BuilderFlag = enum.IntEnum("BuilderFlag", ["FP16", "INT8", "TF32"] if old else ["TF32"])
+        self.TacticSource = enum.IntEnum("TacticSource", {"EDGE_MASK_CONVOLUTIONS": 3, "JIT_CONVOLUTIONS": 4})
         self.NetworkDefinitionCreationFlag = enum.IntEnum(
             "Flag", {"EXPLICIT_BATCH": 0} if old else {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}
         )
@@ -137,6 +138,10 @@ class _Config:
 
     def clear_flag(self, flag: Any) -> None:
         self.flags.discard(flag.name)
+
+    def set_tactic_sources(self, sources: int) -> bool:
+        assert sources == 0b11000  # neither cuBLAS nor cuDNN
+        return True
 
     def add_optimization_profile(self, profile: Any) -> int:
         return 0
