@@ -15,10 +15,11 @@ from engines.errors import EngineError
 from engines.kernels.device import DeviceKernels
 from engines.kernels.picture_path import MODULES, DeviceNetwork, Feed, PicturePath
 from engines.tensorrt.build import BuildProgress, build_options, build_plan
-from engines.tensorrt.cache import EngineCache, EngineKey
+from engines.tensorrt.cache import EngineCache
 from engines.tensorrt.execution import DEPTH, Execution, PlanRefusedError
 from engines.tensorrt.library import Library, load_library
 from engines.tensorrt.network import GpuPrecision, model_digest
+from engines.tensorrt.record import EngineKey
 
 __all__ = ["TensorRtEngine", "engine_key", "gpu_and_library", "open_execution"]
 
