@@ -18,7 +18,6 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -71,14 +70,13 @@ def _measure(args: argparse.Namespace, artifact: ModelArtifact, precision: str) 
 def feed_of(engine: TensorRtEngine, frames: list[Frame]) -> tuple[Feed, list[Samples]]:
     """How the recording's frames go up, and their arrays."""
     first, preprocessor = frames[0], Preprocessor(engine.spec)
-    grid = preprocessor.content_of(np.zeros(engine.spec.output_shape[1:], np.float32), first.size_hw)
-    content_hw = preprocessor.content_size_hw(first.size_hw)
+    grid_hw, content_hw = preprocessor.grid_size_hw(first.size_hw), preprocessor.content_size_hw(first.size_hw)
     if first.planes is None:
         picture = PictureFormat("bgr", first.size_hw)
-        return Feed(picture, content_hw, (grid.shape[1], grid.shape[2])), [(frame.image,) for frame in frames]
+        return Feed(picture, content_hw, grid_hw), [(frame.image,) for frame in frames]
     picture = PictureFormat("i420", first.size_hw, 0, 0, first.planes.matrix, first.planes.full_range)
     planes = [frame.planes for frame in frames if frame.planes is not None]
-    return Feed(picture, content_hw, (grid.shape[1], grid.shape[2])), [(each.y, each.u, each.v) for each in planes]
+    return Feed(picture, content_hw, grid_hw), [(each.y, each.u, each.v) for each in planes]
 
 
 def _frames(clip: str) -> list[Frame]:

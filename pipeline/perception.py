@@ -9,17 +9,22 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
+from typing import Literal, TypeGuard
 
 import numpy as np
 
 from engines.base import Engine, Tensor
+from engines.kernels.picture_path import PictureEngine
+from pipeline.picture_classes import PictureClasses
 from pipeline.postprocess import Postprocessor, Revision
 from pipeline.preprocess import Preprocessor
-from pipeline.scene import Frame, Scene
+from pipeline.scene import DrivableArea, Frame, RoadUser, Scene, Segmentation
 from pipeline.smoothing import Smoother
 from pipeline.timings import StageTimings, Stopwatch
 
-__all__ = ["Perception"]
+__all__ = ["Perception", "smooths"]
+
+Findings = tuple[Segmentation, DrivableArea, tuple[RoadUser, ...]]
 
 
 class Perception:
@@ -39,6 +44,10 @@ class Perception:
         self._eyes: dict[str, _Eye] = {}
         self._open = ExitStack()
         self._open.callback(engine.close)
+        self._pictures: PictureClasses | None = None
+        if not smooth and _takes_pictures(engine):
+            self._pictures = PictureClasses(engine, self._preprocessor)
+            self._open.callback(self._pictures.close)
 
     @property
     def capacity(self) -> int:
@@ -79,6 +88,20 @@ class Perception:
         """
         watch = Stopwatch(self._timings, share=len(frames))
         eyes = [self._eye(frame.camera) for frame in frames]
+        if self._pictures is not None:
+            # Preprocessing and finding classes are the GPU's work too: all three count as the engine's.
+            classified = self._pictures.classify(frames)
+            watch.lap("engine")
+            findings = [
+                eye.postprocessor.process_classes(frame, classes.class_ids, classes.confidence)
+                for eye, frame, classes in zip(eyes, frames, classified, strict=True)
+            ]
+        else:
+            findings = self._find(frames, eyes, watch)
+        watch.lap("postprocess")
+        return [Scene(frame, *found, timings_ms=watch.laps_ms) for frame, found in zip(frames, findings, strict=True)]
+
+    def _find(self, frames: Sequence[Frame], eyes: Sequence[_Eye], watch: Stopwatch) -> list[Findings]:
         tensor = self._preprocessor.prepare(frames)
         watch.lap("preprocess")
         logits = self.engine.infer(tensor)
@@ -92,12 +115,10 @@ class Perception:
                 for place, (eye, content, frame) in enumerate(zip(eyes, contents, frames, strict=True))
             ]
             watch.lap("smoothing")
-        findings = [
+        return [
             eye.postprocessor.process(frame, content, eye.revision)
             for eye, frame, content in zip(eyes, frames, contents, strict=True)
         ]
-        watch.lap("postprocess")
-        return [Scene(frame, *found, timings_ms=watch.laps_ms) for frame, found in zip(frames, findings, strict=True)]
 
     def _eye(self, camera: str) -> _Eye:
         eye = self._eyes.get(camera)
@@ -116,6 +137,22 @@ class Perception:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def smooths(setting: Literal["auto", "on", "off"], engine: Engine, *, by_default: bool) -> bool:
+    """Whether a perception with that engine is to smooth.
+
+    Args:
+        setting: What the user wants. "auto" smooths where that is right and costs little: not where a GPU finds the
+            classes itself, because smoothing needs the logits, and all of them would have to come down.
+        engine: The engine that will be used.
+        by_default: Whether smoothing is right for these frames.
+    """
+    return setting == "on" or (setting == "auto" and by_default and not _takes_pictures(engine))
+
+
+def _takes_pictures(engine: Engine) -> TypeGuard[PictureEngine]:
+    return isinstance(engine, PictureEngine) and engine.takes_pictures
 
 
 class _Eye:

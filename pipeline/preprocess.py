@@ -55,14 +55,19 @@ class Preprocessor:
             _whole_steps(image_size_hw[1] * factor, self._stride_hw[1], width),
         )
 
+    def grid_size_hw(self, image_size_hw: tuple[int, int]) -> tuple[int, int]:
+        """How much of the logits' grid (h, w) stands for an image of that size."""
+        height, width = self.content_size_hw(image_size_hw)
+        rows = max(1, round(height / self._spec.input_shape[2] * self._spec.output_shape[2]))
+        columns = max(1, round(width / self._spec.input_shape[3] * self._spec.output_shape[3]))
+        return rows, columns
+
     def content_of(self, logits: Tensor, image_size_hw: tuple[int, int]) -> Tensor:
         """The part of one picture's logits (K, h, w) that stands for the image: (K, h', w'), C-contiguous.
 
         A view where the image fills the whole input, as it does for every model whose size could be chosen.
         """
-        height, width = self.content_size_hw(image_size_hw)
-        rows = max(1, round(height / self._spec.input_shape[2] * self._spec.output_shape[2]))
-        columns = max(1, round(width / self._spec.input_shape[3] * self._spec.output_shape[3]))
+        rows, columns = self.grid_size_hw(image_size_hw)
         return np.ascontiguousarray(logits[:, :rows, :columns])
 
     def prepare(self, frames: Sequence[Frame]) -> Tensor:

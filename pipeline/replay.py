@@ -17,7 +17,7 @@ from pipeline.config import ReplayConfig, load_config, parse_size
 from pipeline.console import Console, progress_line, timings_table
 from pipeline.errors import SinkError
 from pipeline.figures import refuse_unwritable, write_figures
-from pipeline.perception import Perception
+from pipeline.perception import Perception, smooths
 from pipeline.runner import Runner, RunReport
 from pipeline.sinks.base import Sink
 from pipeline.sinks.factory import open_sink
@@ -107,8 +107,7 @@ def _open_perception(
         on_note=console.note,
     )
     by_default = source.info.is_video and not source.info.has_scenes
-    smooth = config.smoothing == "on" or (config.smoothing == "auto" and by_default)
-    return Perception(engine, timings, smooth=smooth)
+    return Perception(engine, timings, smooth=smooths(config.smoothing, engine, by_default=by_default))
 
 
 def _open_sinks(outputs: Sequence[str], source: Source, stack: ExitStack) -> list[Sink]:

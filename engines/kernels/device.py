@@ -17,8 +17,8 @@ BUILT_FOLDER = Path(__file__).resolve().parent / "built"
 class DeviceKernels:
     """Loads and launches kernels, each inside ``with device.active()``, like everything on a GPU.
 
-    A module is loaded on its first launch: first its machine code; where the driver has no use for that (an older
-    driver, a GPU that was not thought of), its PTX, which the driver compiles and caches.
+    A module is loaded on its first launch, or by `load`: first its machine code; where the driver has no use for that
+    (an older driver, a GPU that was not thought of), its PTX, which the driver compiles and caches.
 
     ::
 
@@ -38,14 +38,23 @@ class DeviceKernels:
         self._folder = folder
         self._modules: dict[str, LoadedModule] = {}
 
+    def load(self, *names: str) -> None:
+        """Load modules now, so that no first frame waits for it, or fails.
+
+        Raises:
+            EngineError: One cannot be loaded on this GPU and driver.
+        """
+        for name in names:
+            if name not in self._modules:
+                self._modules[name] = self._load(name)
+
     def run(self, launch: Launch, stream: Stream) -> None:
         """Queue one launch.
 
         Raises:
             EngineError: The module cannot be loaded on this GPU and driver, or the GPU failed.
         """
-        if launch.module not in self._modules:
-            self._modules[launch.module] = self._load(launch.module)
+        self.load(launch.module)
         self._modules[launch.module].launch(launch.kernel, launch.grid, launch.block, launch.parameters, stream)
 
     def _load(self, name: str) -> LoadedModule:

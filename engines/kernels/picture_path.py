@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import ModelSpec
+from engines.base import Engine, ModelSpec
 from engines.cuda.device import Device, Event, Memory, Stream
 from engines.errors import EngineError
 from engines.kernels.class_map import ClassMapper
@@ -29,7 +29,10 @@ from engines.kernels.launch import Launch
 from engines.kernels.letterbox import Letterbox
 from engines.kernels.picture import PictureFormat
 
-__all__ = ["DEPTH", "ClassifiedPicture", "DeviceNetwork", "Feed", "PicturePath"]
+__all__ = ["DEPTH", "MODULES", "ClassifiedPicture", "DeviceNetwork", "Feed", "PictureEngine", "PicturePath"]
+
+MODULES = ("letterbox", "class_map")
+"""Of the kernels: those that a picture path needs."""
 
 DEPTH = 2
 """Batches in flight: one computes while the next goes up or the one before comes down."""
@@ -100,14 +103,14 @@ class PicturePath:
         device: The GPU.
         network: The network, opened; it must outlive this.
         spec: Its model: shapes, mean, std, colour order.
-        feeds: One for each entry of its batch.
+        feeds: One for each of its batch's first entries. The network runs all of them all the same.
 
     Raises:
         EngineError: Not enough memory, or the kernels cannot be loaded. All that was taken is given back.
     """
 
     def __init__(self, device: Device, network: DeviceNetwork, spec: ModelSpec, feeds: Sequence[Feed]) -> None:
-        if len(feeds) != spec.input_shape[0]:
+        if not 1 <= len(feeds) <= spec.input_shape[0]:
             raise EngineError(f"{spec.name} is open for {spec.input_shape[0]} pictures at once, not for {len(feeds)}")
         self._device, self._network, self._spec, self._feeds = device, network, spec, tuple(feeds)
         self._kernels = DeviceKernels(device)
@@ -125,6 +128,7 @@ class PicturePath:
 
     def _prepare(self) -> None:
         spec = self._spec
+        self._kernels.load(*MODULES)
         letterboxes = [
             Letterbox(feed.picture, spec.input_size_hw, feed.content_hw, spec.mean, spec.std, spec.color_order)
             for feed in self._feeds
@@ -298,3 +302,19 @@ def _split(feed: Feed, came_down: NDArray[np.uint8]) -> ClassifiedPicture:
     border = 4 * math.prod(feed.grid_hw)
     confidence = came_down[:border].view(np.float32).reshape(feed.grid_hw)
     return ClassifiedPicture(came_down[border:].reshape(feed.picture.size_hw), confidence)
+
+
+@runtime_checkable
+class PictureEngine(Engine, Protocol):
+    """An engine that can take pictures instead of tensors, and give classes instead of logits."""
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether it can on this machine; where it cannot, it has said why."""
+
+    def picture_path(self, feeds: Sequence[Feed]) -> PicturePath:
+        """Open a path around the engine; to be closed before it.
+
+        Raises:
+            EngineError: Not enough memory, or the kernels cannot be loaded.
+        """

@@ -4,6 +4,7 @@
 - `network`: the ONNX graph in the precision that it is to compute in
 - `build`: graph → plan, with progress and a timing cache
 - `cache`: plans kept in a folder of the user's own, none of them trusted unread
+- `record`: what a kept plan says of itself
 - `execution`: plan → logits: buffers, streams, CUDA graph, several pictures in flight
 - `engine`: all of these as an `engines.base.Engine`
 """

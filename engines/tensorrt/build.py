@@ -158,6 +158,10 @@ def _set_flags(library: Library, config: trt.IBuilderConfig, precision: GpuPreci
         config.set_flag(flags.FP16)
         if precision == "int8":
             config.set_flag(flags.INT8)
+    if not library.strongly_typed:
+        # cuBLAS and cuDNN are libraries of their own, and need not be there: TensorRT's kernels do convolutions.
+        sources = library.module.TacticSource
+        config.set_tactic_sources(1 << int(sources.EDGE_MASK_CONVOLUTIONS) | 1 << int(sources.JIT_CONVOLUTIONS))
 
 
 def _set_profile(

@@ -7,96 +7,27 @@ A plan is machine code, and TensorRT checks little of what it is given to load. 
   sees a byte of it.
 - What does not fit exactly is not used; the engine is built anew, and one line says why.
 
-    "clearway-engine/1", newline | length of the header, 4 bytes, little-endian | header, JSON | plan
-
 The file's name says what was asked for (model, precision, shape, GPU, library), so that a newer driver or model takes
 the older engine's place and nothing piles up.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import stat
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from engines.errors import EngineError
+from engines.tensorrt.record import EngineKey, EngineRecord, UnusableError, difference, pack, unpack
 
-__all__ = ["CachedEngine", "EngineCache", "EngineKey", "EngineRecord", "engine_folder"]
+__all__ = ["CachedEngine", "EngineCache", "engine_folder", "refuse_open_folder"]
 
-_MAGIC = b"clearway-engine/1\n"
-_HEADER_LIMIT = 64 * 1024
 _SUFFIXES = (".engine", ".timings")
 _LEFTOVER = ".partial"
-
-
-class EngineKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Everything that decides whether a plan is the right one.
-
-    Attributes:
-        model: The model's short name.
-        model_sha256: Of the graph and its sidecar.
-        precision: What it computes in.
-        shape: (N, 3, H, W); N is the largest batch.
-        gpu: The GPU's name.
-        compute_capability: For instance ``"8.9"``.
-        driver: The driver's version, and that of CUDA.
-        library: TensorRT's flavour and version, for instance ``"tensorrt 10.3.0"``.
-        options: The builder's options.
-    """
-
-    model: str
-    model_sha256: str
-    precision: Literal["fp32", "fp16", "int8"]
-    shape: tuple[int, int, int, int]
-    gpu: str
-    compute_capability: str
-    driver: str
-    library: str
-    options: dict[str, str]
-
-    @property
-    def file_stem(self) -> str:
-        """The name of its file, without the suffix; for people to read, and unique by its last eight characters."""
-        flavour = self.library.partition(" ")[0]
-        asked = (self.model, self.precision, self.shape, self.gpu, self.compute_capability, flavour)
-        tag = hashlib.sha256(repr(asked).encode()).hexdigest()[:8]
-        size = "x".join(str(side) for side in self.shape)
-        return f"{_plain(self.model)}-{self.precision}-{size}-{_plain(self.gpu)}-{tag}"
-
-    @property
-    def timings_stem(self) -> str:
-        """The name of the timing cache that all engines of this GPU and library share."""
-        tag = hashlib.sha256(repr((self.gpu, self.compute_capability, self.library)).encode()).hexdigest()[:8]
-        return f"{_plain(self.gpu)}-{_plain(self.library)}-{tag}"
-
-
-class EngineRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The header of a file.
-
-    Attributes:
-        key: What it was built for.
-        kind: Whether a plan follows, or a timing cache.
-        content_bytes: Length of what follows.
-        content_sha256: Its SHA-256.
-        built_at: Seconds since 1970.
-        build_s: How long the build took.
-    """
-
-    key: EngineKey
-    kind: Literal["plan", "timings"]
-    content_bytes: int
-    content_sha256: str
-    built_at: float
-    build_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,10 +125,10 @@ class EngineCache:
                 continue
             try:
                 status = path.lstat()
-                record, problem = (None, "unfinished") if path.suffix == _LEFTOVER else (_unpack(_read(path))[0], "")
+                record, problem = (None, "unfinished") if path.suffix == _LEFTOVER else (unpack(_read(path))[0], "")
             except FileNotFoundError:  # another process was quicker
                 continue
-            except _Unusable as error:
+            except UnusableError as error:
                 record, problem = None, str(error)
             yield CachedEngine(path, status.st_size, status.st_mtime, record, problem)
 
@@ -207,18 +138,18 @@ class EngineCache:
         if not os.path.lexists(path):
             return None, ""
         try:
-            record, content = _unpack(_read(path))
+            record, content = unpack(_read(path))
         except FileNotFoundError:
             return None, ""
-        except _Unusable as error:
+        except UnusableError as error:
             return None, str(error)
         if record.kind != kind:
             return None, f"it holds {record.kind}"
         if kind == "timings":
             same = (record.key.gpu, record.key.library) == (key.gpu, key.library)
             return (content, "") if same else (None, "it is of another GPU or TensorRT")
-        difference = _difference(record.key, key)
-        return (None, difference) if difference else (content, "")
+        problem = difference(record.key, key)
+        return (None, problem) if problem else (content, "")
 
     def _touch(self, name: str) -> None:
         try:
@@ -229,15 +160,6 @@ class EngineCache:
     def _write(
         self, name: str, key: EngineKey, kind: Literal["plan", "timings"], content: bytes, build_s: float
     ) -> Path:
-        record = EngineRecord(
-            key=key,
-            kind=kind,
-            content_bytes=len(content),
-            content_sha256=hashlib.sha256(content).hexdigest(),
-            built_at=time.time(),
-            build_s=round(build_s, 2),
-        )
-        header = msgspec.json.encode(record)
         target = self.folder / name
         partial: Path | None = None
         try:
@@ -246,7 +168,7 @@ class EngineCache:
             descriptor, text = tempfile.mkstemp(suffix=_LEFTOVER, dir=self.folder)  # mode 0600
             partial = Path(text)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(_MAGIC + len(header).to_bytes(4, "little") + header)
+                file.write(pack(key, kind, content, build_s))
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -284,10 +206,6 @@ def refuse_open_folder(folder: Path) -> None:
             )
 
 
-class _Unusable(Exception):  # noqa: N818 - it is caught here and becomes a reason, never an error
-    """Why a file is not used."""
-
-
 def _read(path: Path) -> bytes:
     """The whole file, if it is a plain one of the user's own.
 
@@ -298,52 +216,11 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise _Unusable(f"it cannot be read ({error.strerror})") from error
+        raise UnusableError(f"it cannot be read ({error.strerror})") from error
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise _Unusable("it is no plain file")
+            raise UnusableError("it is no plain file")
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise _Unusable("others can write to it, or own it")
+            raise UnusableError("others can write to it, or own it")
         return file.read()
-
-
-def _unpack(file: bytes) -> tuple[EngineRecord, bytes]:
-    if not file.startswith(_MAGIC):
-        raise _Unusable("it is damaged, or not an engine of Clearway's")
-    start = len(_MAGIC) + 4
-    length = int.from_bytes(file[len(_MAGIC) : start], "little")
-    if length > _HEADER_LIMIT or len(file) < start + length:
-        raise _Unusable("it is cut short")
-    try:
-        record = msgspec.json.decode(file[start : start + length], type=EngineRecord)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _Unusable("its header is damaged, or of another version") from error
-    content = file[start + length :]
-    if len(content) != record.content_bytes:
-        raise _Unusable("it is cut short" if len(content) < record.content_bytes else "it is longer than it says")
-    if hashlib.sha256(content).hexdigest() != record.content_sha256:
-        raise _Unusable("it is damaged: its SHA-256 is not the one it was kept with")
-    return record, content
-
-
-_WORDS = {
-    "gpu": "it was built on {was}, this is {now}",
-    "compute_capability": "it was built for compute capability {was}, this GPU has {now}",
-    "library": "it was built by {was}, {now} is installed",
-    "driver": "the driver was {was}, it is {now}",
-    "model_sha256": "the model has changed",
-    "options": "the builder's options have changed",
-}
-
-
-def _difference(was: EngineKey, now: EngineKey) -> str:
-    """The first thing in which two keys differ, for people; "" where they agree."""
-    for field, words in _WORDS.items():
-        if getattr(was, field) != getattr(now, field):
-            return words.format(was=getattr(was, field), now=getattr(now, field))
-    return "" if was == now else "it was built for another model, size or precision"
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.") or "unnamed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from engines.artifact import ModelArtifact
 from engines.base import Precision, Tensor
@@ -11,12 +12,14 @@ from engines.checked import CheckedEngine
 from engines.cuda.device import Device
 from engines.cuda.presence import why_no_gpu
 from engines.errors import EngineError
-from engines.kernels.picture_path import DeviceNetwork, Feed, PicturePath
+from engines.kernels.device import DeviceKernels
+from engines.kernels.picture_path import MODULES, DeviceNetwork, Feed, PicturePath
 from engines.tensorrt.build import BuildProgress, build_options, build_plan
-from engines.tensorrt.cache import EngineCache, EngineKey
+from engines.tensorrt.cache import EngineCache
 from engines.tensorrt.execution import DEPTH, Execution, PlanRefusedError
 from engines.tensorrt.library import Library, load_library
 from engines.tensorrt.network import GpuPrecision, model_digest
+from engines.tensorrt.record import EngineKey
 
 __all__ = ["TensorRtEngine", "engine_key", "gpu_and_library", "open_execution"]
 
@@ -62,9 +65,10 @@ class TensorRtEngine(CheckedEngine):
         if device is None or library is None:
             device, library = gpu_and_library()
         self._device = device
+        self._on_note = on_note or (lambda _: None)
         cache = EngineCache() if cache is None else cache
         key = engine_key(artifact, shape, computed_in, device, library)
-        self._execution = open_execution(artifact, key, device, library, cache, on_note or (lambda _: None))
+        self._execution = open_execution(artifact, key, device, library, cache, self._on_note)
         try:
             spec = artifact.spec(shape, self._execution.output_shape)
             self._execution.warm_up()
@@ -98,6 +102,17 @@ class TensorRtEngine(CheckedEngine):
     def network(self) -> DeviceNetwork:
         """The network alone, with its input and output on the GPU."""
         return self._execution
+
+    @cached_property
+    def takes_pictures(self) -> bool:
+        """Whether the kernels around the network load on this GPU and driver; where they do not, a note says why."""
+        try:
+            with self._device.active():
+                DeviceKernels(self._device).load(*MODULES)
+        except EngineError as error:
+            self._on_note(f"pictures are prepared on the CPU: {error}")
+            return False
+        return True
 
     def picture_path(self, feeds: Sequence[Feed]) -> PicturePath:
         """Pictures up, class maps down, around this engine; see `engines.kernels.PicturePath`. To be closed before it.

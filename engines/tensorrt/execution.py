@@ -132,7 +132,15 @@ class Execution:
 
     def _make_context(self, fill: _Fill, shape: tuple[int, ...]) -> None:
         assert self._engine is not None
-        context = self._engine.create_execution_context()
+        if self._library.flavour == "tensorrt_rtx":
+            # By default it runs on general kernels until the ones for these shapes are compiled: a CUDA graph that is
+            # captured meanwhile would keep the slow ones for good.
+            config = self._engine.create_runtime_config()
+            eager = self._library.module.DynamicShapesKernelSpecializationStrategy.EAGER
+            config.dynamic_shapes_kernel_specialization_strategy = eager
+            context = self._engine.create_execution_context(config)
+        else:
+            context = self._engine.create_execution_context()
         if context is None:  # TensorRT takes the memory for the layers in between here
             raise EngineError(f"not enough memory on {self._device.name} to run: {self._library.complaint()}")
         self._contexts[fill] = context

@@ -31,7 +31,7 @@ from pipeline.live.config import LiveConfig
 from pipeline.live.report import live_figures, live_line, live_table
 from pipeline.live.runner import LiveOutput, LiveRunner
 from pipeline.live.status import LiveStatus
-from pipeline.perception import Perception
+from pipeline.perception import Perception, smooths
 from pipeline.sinks.factory import open_sink
 from pipeline.sinks.mosaic import MosaicSink
 from pipeline.sinks.window import display_available
@@ -264,8 +264,7 @@ def _open_perception(
         on_note=console.note,
     )
     # What is recorded is to be replayed with the same scenes, though the replay sees frames that this run drops.
-    smooth = config.smoothing == "on" or (config.smoothing == "auto" and not config.record)
-    return Perception(engine, timings, smooth=smooth)
+    return Perception(engine, timings, smooth=smooths(config.smoothing, engine, by_default=not config.record))
 
 
 @contextlib.contextmanager

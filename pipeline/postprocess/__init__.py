@@ -94,6 +94,28 @@ class Postprocessor:
         segmentation, runs = segment_with_runs(logits, self._classes, self._buffers, out=self._pool.take())
         if revise is not None and revise(segmentation.class_ids, logits):
             runs = encode_runs(segmentation.class_ids, self._buffers)
+        return self._understand(segmentation, runs)
+
+    def process_classes(
+        self, frame: Frame, class_ids: NDArray[np.uint8], grid_confidence: NDArray[np.float32]
+    ) -> tuple[Segmentation, DrivableArea, tuple[RoadUser, ...]]:
+        """Everything that comes after the classes, where a GPU has found them.
+
+        Args:
+            frame: The picture that they are of; only its size is used.
+            class_ids: (H, W) uint8 at the picture's size; not kept.
+            grid_confidence: (h, w) float32 on the network's grid; not kept.
+        """
+        if self._pool.size_hw != frame.size_hw:
+            self._resize(frame.size_hw)
+        kept = self._pool.take()
+        np.copyto(kept, class_ids)
+        runs = encode_runs(kept, self._buffers)
+        return self._understand(Segmentation(kept, self._classes, grid_confidence.copy()), runs)
+
+    def _understand(
+        self, segmentation: Segmentation, runs: Runs
+    ) -> tuple[Segmentation, DrivableArea, tuple[RoadUser, ...]]:
         drivable = find_drivable(runs, self._road, self._obstacles, self._drivable_rules, out=self._pool.take())
         users = find_road_users(runs, self._classes, segmentation.grid_confidence, self._instance_rules)
         return segmentation, drivable, users

@@ -108,6 +108,21 @@ def test_pictures_go_up_and_class_maps_come_down_in_order(
         assert (class_ids == truth).mean() >= TARGETS[precision]
 
 
+def test_perception_uses_the_gpu_for_all_pixels(
+    open_tensorrt: OpenEngine, artifact: ModelArtifact, frames: list[Frame]
+):
+    engine = open_tensorrt()
+    assert engine.takes_pictures
+    with open_engine(artifact, "onnxruntime", size_hw=SIZE_HW, precision="fp32") as cpu:
+        expected = [Perception(cpu, StageTimings()).see(frame) for frame in frames]
+        with Perception(engine, StageTimings()) as perception:
+            scenes = [perception.see(frame) for frame in frames]
+    for scene, truth in zip(scenes, expected, strict=True):
+        assert "preprocess" not in scene.timings_ms
+        assert (scene.segmentation.class_ids == truth.segmentation.class_ids).mean() >= TARGETS["fp16"]
+        assert scene.drivable.area_px == pytest.approx(truth.drivable.area_px, rel=0.02)
+
+
 def test_two_cameras_in_one_batch(open_tensorrt: OpenEngine, frames: list[Frame]):
     alone, pair = open_tensorrt(), open_tensorrt(batch=2)
     layout = "bgr" if frames[0].planes is None else "i420"

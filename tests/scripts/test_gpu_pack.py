@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import io
 import json
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import tarfile
+import zipfile
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -19,6 +26,16 @@ PART_BYTES = 40_000
 def gpu_pack(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(PROJECT / "scripts" / "gpu_pack"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def gpu_pack_module() -> ModuleType:
+    """The script as a module; it has no suffix by which to import it."""
+    loader = SourceFileLoader("gpu_pack", str(PROJECT / "scripts" / "gpu_pack"))
+    spec = importlib.util.spec_from_loader("gpu_pack", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
 
 
 def pack(folder: Path, out: Path) -> None:
@@ -150,8 +167,6 @@ def test_an_archive_that_reaches_outside_is_refused(packed: Path, tmp_path: Path
     part = packed / "evil_content.tar.gz.000"
     part.write_bytes(archive.getvalue())
     manifest = json.loads((packed / "manifest.json").read_text())
-    import hashlib
-
     manifest["bundles"] = [bundle for bundle in manifest["bundles"] if bundle["name"] == "evil_content"]
     manifest["bundles"][0]["parts"][0] |= {
         "size": part.stat().st_size,
@@ -162,6 +177,58 @@ def test_an_archive_that_reaches_outside_is_refused(packed: Path, tmp_path: Path
     assert done.returncode == 2
     assert "would land outside" in done.stderr
     assert not list((tmp_path / "target").iterdir())
+
+
+def test_a_wheel_without_compression_is_the_same_wheel(tmp_path: Path):
+    script = gpu_pack_module()
+    wheel = tmp_path / "it-1.0-py3-none-any.whl"
+    content = {"it/__init__.py": b"x = 1\n" * 5000, "it/lib.so": random.Random(2).randbytes(50_000)}
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            archive.writestr(name, data)
+    small = wheel.stat().st_size
+    script.store_uncompressed(wheel)
+    assert wheel.stat().st_size > small
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == content
+
+
+def test_placeholders_satisfy_the_loader_and_nothing_else(tmp_path: Path):
+    """A library linked to a function of cuBLAS loads beside the placeholder, and ends the process when it calls it."""
+    if shutil.which("gcc") is None or shutil.which("nm") is None:
+        pytest.skip("no gcc and nm to make libraries with")
+    script = gpu_pack_module()
+    real, placeholders = tmp_path / "real", tmp_path / "placeholders"
+    real.mkdir()
+    placeholders.mkdir()
+    script.compile_library(
+        "int cublasIt(void) { return 7; }", real / "libcublas.so.12", "libcublas.so.12", "libcublas.so.12"
+    )
+    plugins = tmp_path / "libnvinfer_plugin.so.8"
+    source = tmp_path / "plugins.c"
+    source.write_text("int cublasIt(void); int call(void) { return cublasIt(); } int (*kept)(void) = cublasIt;")
+    subprocess.run(["gcc", "-shared", "-fPIC", source, real / "libcublas.so.12", "-o", plugins], check=True)
+    wheel = tmp_path / "tensorrt.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(plugins, "tensorrt/libnvinfer_plugin.so.8")
+    script.build_placeholders(wheel, placeholders)
+    assert sorted(path.name for path in placeholders.iterdir()) == [
+        "libcublas.so.12",
+        "libcublasLt.so.12",
+        "libcudnn.so.8",
+    ]
+
+    def load(folder: Path, what: str) -> int:
+        code = f"import ctypes; library = ctypes.CDLL({str(plugins)!r}); {what}"
+        return subprocess.run(
+            [sys.executable, "-c", code], env={"LD_LIBRARY_PATH": str(folder)}, capture_output=True, check=False
+        ).returncode
+
+    assert load(real, "raise SystemExit(library.call())") == 7
+    assert load(tmp_path, "") == 1
+    assert load(placeholders, "") == 0
+    assert load(placeholders, "library.call()") == -signal.SIGABRT
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,16 @@ def no_device(driver: Driver, gpu: PyCudaDevice) -> None:
     assert "the GPU cannot be used: cuDeviceGet failed" in refusal(open_device, 7)
 
 
+def another_thread_opened_it(driver: Driver, gpu: PyCudaDevice) -> None:
+    """As in a run: the thread that opened the GPU has ended, others go on using it, and the process ends in silence."""
+    with gpu.active():
+        stream, array = gpu.stream(), gpu.page_locked((4,), np.float32)
+        memory = gpu.allocate(16)
+        gpu.upload(memory.address, array, stream)
+        stream.synchronize()
+        memory.free()
+
+
 def stubs(driver: Driver, gpu: PyCudaDevice) -> None:
     """Every name that mypy takes for real is."""
     from pycuda import driver as real
@@ -171,6 +181,7 @@ SCENARIOS = {
         threads,
         opened_again,
         no_device,
+        another_thread_opened_it,
         stubs,
     )
 }
@@ -178,5 +189,9 @@ SCENARIOS = {
 if __name__ == "__main__":
     pycuda_device.why_no_gpu = lambda: None
     the_driver = Driver(sys.argv[1])
+    if sys.argv[2] == another_thread_opened_it.__name__:
+        opener = threading.Thread(target=open_device)
+        opener.start()
+        opener.join()
     SCENARIOS[sys.argv[2]](the_driver, open_device())
     assert the_driver.library.context_depth() == 0

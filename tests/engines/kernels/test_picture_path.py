@@ -61,10 +61,9 @@ def open_network() -> Any:
 
 def feed_of(engine: Engine, frame: Frame, layout: str) -> Feed:
     preprocessor = Preprocessor(engine.spec)
-    shape = preprocessor.content_of(np.zeros(engine.spec.output_shape[1:], np.float32), frame.size_hw).shape
     matrix, full_range = ("bt709", False) if frame.planes is None else (frame.planes.matrix, frame.planes.full_range)
     picture = PictureFormat(layout, frame.size_hw, 0, 0, matrix, full_range)  # type: ignore[arg-type]
-    return Feed(picture, preprocessor.content_size_hw(frame.size_hw), (shape[1], shape[2]))
+    return Feed(picture, preprocessor.content_size_hw(frame.size_hw), preprocessor.grid_size_hw(frame.size_hw))
 
 
 def samples_of(frame: Frame, layout: str) -> tuple[np.ndarray, ...]:
@@ -155,11 +154,26 @@ def test_cameras_of_different_sizes_share_a_batch(host_kernels: HostKernels, ope
     path.close()
 
 
-def test_one_picture_too_few_is_refused(host_kernels: HostKernels, open_network: Callable[..., Engine]):
+def test_no_pictures_at_all_are_refused(host_kernels: HostKernels, open_network: Callable[..., Engine]):
     engine = open_network((176, 320))
     device = HostDevice(host_kernels)
     with pytest.raises(EngineError, match="1 pictures at once, not for 0"):
         PicturePath(device, HostNetwork(engine), engine.spec, [])
+    assert not device.held
+
+
+def test_kernels_that_do_not_load_are_said_at_once(
+    host_kernels: HostKernels, open_network: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+):
+    engine = open_network((176, 320))
+    device = HostDevice(host_kernels)
+
+    def refuse(image: bytes) -> None:
+        raise EngineError("the GPU failed: device kernel image is invalid")
+
+    monkeypatch.setattr(device, "load", refuse)
+    with pytest.raises(EngineError, match="letterbox kernels cannot be loaded"):
+        PicturePath(device, HostNetwork(engine), engine.spec, [feed_of(engine, drive(1)[0], "bgr")])
     assert not device.held
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -23,6 +24,7 @@ class Machine:
         self.cache = EngineCache(folder / "cache")
         self.model = model
         self.notes: list[str] = []
+        self.flavour: Literal["tensorrt", "tensorrt_rtx"] = "tensorrt"
 
     def open(self, *, size_hw=(64, 96), batch=1, precision="fp32") -> TensorRtEngine:
         self.notes.clear()
@@ -33,7 +35,7 @@ class Machine:
             precision,
             on_note=self.notes.append,
             device=self.gpu,
-            library=self.trt.library(),
+            library=self.trt.library(self.flavour),
             cache=self.cache,
         )
 

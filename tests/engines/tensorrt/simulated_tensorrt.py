@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -35,6 +35,7 @@ class SimulatedTensorRt(SimpleNamespace):
         self.operators_unknown: set[str] = set()
         self.builds: list[SimpleNamespace] = []
         self.live: list[str] = []
+        self.runtime_configs: list[Any] = []
 
         class Severity(enum.Enum):
             INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
@@ -47,9 +48,11 @@ class SimulatedTensorRt(SimpleNamespace):
         self.DataType = enum.Enum("DataType", ["FLOAT", "HALF"])
         self.TensorIOMode = enum.Enum("TensorIOMode", ["INPUT", "OUTPUT"])
         self.BuilderFlag = enum.IntEnum("BuilderFlag", ["FP16", "INT8", "TF32"] if old else ["TF32"])
+        self.TacticSource = enum.IntEnum("TacticSource", {"EDGE_MASK_CONVOLUTIONS": 3, "JIT_CONVOLUTIONS": 4})
         self.NetworkDefinitionCreationFlag = enum.IntEnum(
             "Flag", {"EXPLICIT_BATCH": 0} if old else {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}
         )
+        self.DynamicShapesKernelSpecializationStrategy = enum.Enum("Strategy", ["LAZY", "EAGER"])
         if not old:
             self.IProgressMonitor = type("IProgressMonitor", (), {"__init__": lambda self: None})
 
@@ -121,8 +124,8 @@ class SimulatedTensorRt(SimpleNamespace):
 
         self.OnnxParser, self.Builder, self.Runtime = Parser, Builder, Runtime
 
-    def library(self) -> Library:
-        return Library("tensorrt", self.__version__, self)
+    def library(self, flavour: Literal["tensorrt", "tensorrt_rtx"] = "tensorrt") -> Library:
+        return Library(flavour, self.__version__, self)
 
 
 class _Config:
@@ -135,6 +138,10 @@ class _Config:
 
     def clear_flag(self, flag: Any) -> None:
         self.flags.discard(flag.name)
+
+    def set_tactic_sources(self, sources: int) -> bool:
+        assert sources == 0b11000  # neither cuBLAS nor cuDNN
+        return True
 
     def add_optimization_profile(self, profile: Any) -> int:
         return 0
@@ -171,9 +178,13 @@ class _Engine:
     def get_tensor_dtype(self, name: str) -> Any:
         return self.module.DataType.FLOAT
 
-    def create_execution_context(self) -> Any:
+    def create_runtime_config(self) -> Any:
+        return SimpleNamespace()
+
+    def create_execution_context(self, runtime_config: Any = None) -> Any:
         if self.module.no_context:
             return None
+        self.module.runtime_configs.append(runtime_config)
         return _Context(self)
 
 

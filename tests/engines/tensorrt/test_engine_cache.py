@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from engines.errors import EngineError
 from engines.tensorrt import cache as cache_module
-from engines.tensorrt.cache import EngineCache, EngineKey, engine_folder, refuse_open_folder
+from engines.tensorrt.cache import EngineCache, engine_folder, refuse_open_folder
+from engines.tensorrt.record import EngineKey
 from tests.engines.tensorrt.simulated_tensorrt import SimulatedTensorRt
 
 KEY = EngineKey(

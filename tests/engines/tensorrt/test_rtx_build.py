@@ -156,6 +156,12 @@ def test_an_operator_that_it_does_not_know_is_named(rtx, tiny):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("input_dims", [(1, 3, 64, 96), ("N", 3, 64, 96), (2, 3, "H", "W")])
+def test_whatever_the_graph_fixes(rtx, tiny, input_dims):
+    batch = 2 if input_dims[0] == 2 else 1
+    assert build_plan(rtx, load_artifact(tiny.write(input_dims=input_dims)), (batch, 3, 64, 96), "fp16").plan
+
+
 def test_an_impossible_shape_is_one_line(rtx, tiny):
     artifact = load_artifact(tiny.write(input_dims=(1, 3, 64, 96)))
     with pytest.raises(EngineError) as caught:

@@ -233,3 +233,18 @@ def test_every_release_builds_and_runs(machine: Machine, upgrade, tiny, random_i
         assert build.config.flags == {"TF32"}
         assert build.network.flags == 1 << 1
     machine.assert_nothing_is_left()
+
+
+def test_rtx_compiles_for_the_shapes_at_once(machine, upgrade, tiny, random_images):
+    """Or a CUDA graph would keep its first, general kernels."""
+    upgrade("1.7.1.116")
+    machine.flavour = "tensorrt_rtx"
+    images = random_images((2, 3, 64, 96))
+    with machine.open(batch=2) as engine:
+        assert engine.description.startswith("TensorRT-RTX 1.7.1.116, ")
+        for some in (images, images[:1]):
+            np.testing.assert_allclose(engine.infer(some), tiny.expected(some), atol=1e-4)
+    strategies = [config.dynamic_shapes_kernel_specialization_strategy.name for config in machine.trt.runtime_configs]
+    assert strategies == ["EAGER", "EAGER"]
+    assert machine.trt.builds[0].config.timings == b""
+    machine.assert_nothing_is_left()
