@@ -33,6 +33,9 @@ _MOST_PAIRS = 100
 
 _LEAST_PAIRS = 8
 
+_BEST_ADVANCE = 1.0
+"""How far a pair should go at most, in heights of the camera: what is near grows and leaves the picture."""
+
 _STRAIGHT = 0.015
 """Turn by way, in heights of the camera: a radius of 100 m at 1.5 m. In tighter bends vehicles lean and slip."""
 
@@ -49,6 +52,9 @@ _FLOOR_PITCH_RAD = math.radians(0.1)
 _FLOOR_ROLL_RAD = math.radians(0.15)
 _FLOOR_ADVANCE = 0.01
 """What no length of recording averages out: what the camera file leaves of the lens, and what roads are not flat."""
+
+_LOOSEST_RAD = np.radians([0.5, 1.5])
+"""Deviations of pitch and roll beyond which a result is worth nothing: the pairs contradict each other."""
 
 _TAPE_M = 0.01
 _SPEED = 0.01
@@ -148,7 +154,8 @@ def survey_drive(
     motions: list[Motion] = []
     failures: Counter[Failure] = Counter()
     farthest_px, guessed = 0.0, 0
-    for pair in PairFinder(rectifier, perception, spacing).pairs(_of_one_size(track(source.frames()), source)):
+    finder = PairFinder(rectifier, perception, spacing)
+    for pair in finder.pairs(_of_one_size(track(source.frames()), source)):
         farthest_px = max(farthest_px, pair.flow_px)
         guessed += pair.labels.road_is_guessed
         if pair.end == "over":
@@ -156,8 +163,11 @@ def survey_drive(
         found = measure_motion(pair, rectifier.camera) if pair.end == "far" else "few points"
         if isinstance(found, Motion):
             motions.append(found)
+            finder.longest = max(1, round(_BEST_ADVANCE * (pair.stop - pair.start) / found.advance))
         else:
             failures[found] += 1
+            if found == "no road":
+                finder.longest = max(1, (pair.stop - pair.start) // 2)
     return Survey(tuple(motions), failures, farthest_px, guessed)
 
 
@@ -191,6 +201,12 @@ def ground_from_motions(
     middle = values.mean(axis=0)
     spread = _mean_covariance(values)
     pitch_variance = spread[0, 0] + _FLOOR_PITCH_RAD**2 + (middle[3] / 2.0) ** 2
+    if (np.sqrt(np.diag(spread)[:2]) > _LOOSEST_RAD).any():
+        pitch, roll = np.degrees(np.sqrt(np.diag(spread)[:2]))
+        raise SourceError(
+            f"{name}: {len(used)} measurements contradict each other (pitch ± {pitch:.1f}°, roll ± {roll:.1f}°): the "
+            "picture is too small or blurred, the road is not flat, or the camera file is not this camera's"
+        )
     covariance = np.zeros((3, 3))
     covariance[1:, 1:] = spread[:2, :2]
     covariance[1, 1], covariance[2, 2] = pitch_variance, spread[1, 1] + _FLOOR_ROLL_RAD**2

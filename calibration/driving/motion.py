@@ -10,7 +10,7 @@ camera went in units of its height.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import cv2
@@ -23,13 +23,19 @@ from pipeline.geometry.camera_model import CameraModel
 __all__ = ["Failure", "Motion", "measure_motion"]
 
 FloatArray = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 Failure = Literal["few points", "only turning", "not ahead", "no road"]
 """Why a pair says nothing."""
 
 _LEAST_POINTS = 40
 _LEAST_ROAD_POINTS = 25
-_LEAST_START_POINTS = 5
+
+_LEAST_STRIP_PX = 400
+_MOST_STRIP_PX = 8000
+_LEAST_LIKENESS = 0.1
+_ADVANCES = (0.15, 3.0)
+"""How the first guess of the way is found: least and most pixels, least correlation, range in heights of the camera."""
 
 _LEAST_AGREEMENT = 0.4
 """Share of the points on the road that must move as the plane does."""
@@ -50,9 +56,13 @@ _AHEAD = 0.8
 _LEAST_TRACE = 2.5
 """Of a rotation by some 40 degrees: no vehicle turns more within a pair."""
 
-_CORRIDOR = 1.3
+_STRIP = 1.3
+_WIDE_STRIP = 2.6
 """Half the width of the strip of road that is measured, in heights of the camera: what the vehicle drives over.
-Farther out there are kerbs, verges and the other side of a cambered road."""
+Farther out there are kerbs, verges and the other side of a cambered road; but where asphalt is so smooth that the
+strip has too few points, as on motorways, the lines on both sides are needed."""
+
+_ENOUGH_ROAD_POINTS = 60
 
 _FARTHEST = 25.0
 """How far ahead the strip reaches, in heights of the camera."""
@@ -128,10 +138,7 @@ def measure_motion(pair: Pair, camera: CameraModel) -> Motion | Failure:
     """
     if len(pair.points) < _LEAST_POINTS:
         return "few points"
-    first, second = _plane(pair.points, camera), _plane(pair.moved, camera)
-    if _only_turned(first, second, camera):
-        return "only turning"
-    fit = _Fit.start(first, second, pair.on_road, camera)
+    fit = _Fit.start(pair, camera)
     if isinstance(fit, str):
         return fit
     for _ in range(_ROUNDS):
@@ -172,15 +179,18 @@ def _follow_road(pair: Pair, camera: CameraModel, fit: _Fit) -> tuple[FloatArray
         return None
     height, width = pair.first.shape
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    # What lies outside the second picture must not be followed.
     laid = np.asarray(cv2.warpPerspective(pair.second, pixels, (width, height), flags=flags), np.uint8)
     seen = np.asarray(cv2.warpPerspective(np.full_like(pair.second, 255), pixels, (width, height), flags=flags))
-    inside = cv2.erode(seen, np.ones((15, 15), np.uint8))
-    mask = pair.labels.road & inside & _strip_mask(fit.heading, camera)
-    points = find_points(pair.first, mask, 400, 0.001)
-    if len(points) < _LEAST_ROAD_POINTS:
-        return None
-    moved, found = follow(pair.first, laid, points, there_and_back=True, levels=1, window=(17, 17))
-    points, moved = points[found], moved[found]
+    road = np.asarray(cv2.erode(seen, np.ones((15, 15), np.uint8)), np.uint8) & pair.labels.road
+    points = moved = np.empty((0, 2), np.float32)
+    for strip in (_STRIP, _WIDE_STRIP):
+        points = find_points(pair.first, road & _strip_mask(fit.heading, camera, strip), 400, 0.001)
+        if len(points):
+            moved, found = follow(pair.first, laid, points, there_and_back=True, levels=1, window=(19, 19))
+            points, moved = points[found], moved[found]
+        if len(points) >= _ENOUGH_ROAD_POINTS:
+            break
     if len(points) < _LEAST_ROAD_POINTS:
         return None
     second = cv2.perspectiveTransform(moved[:, None].astype(np.float64), pixels)[:, 0]
@@ -208,10 +218,11 @@ class _Fit:
     focal_px: float
 
     @classmethod
-    def start(
-        cls, first: FloatArray, second: FloatArray, on_road: NDArray[np.bool_], camera: CameraModel
-    ) -> _Fit | Failure:
+    def start(cls, pair: Pair, camera: CameraModel) -> _Fit | Failure:
         """A first guess: the essential matrix that most points agree on, and a level road at the height they tell."""
+        first, second = _plane(pair.points, camera), _plane(pair.moved, camera)
+        if _only_turned(first, second, camera):
+            return "only turning"
         focal = 0.5 * (camera.fx + camera.fy)
         essential, mask = cv2.findEssentialMat(
             first[:, :2], second[:, :2], np.eye(3), cv2.USAC_MAGSAC, 0.999, 0.7 / focal
@@ -219,15 +230,14 @@ class _Fit:
         if essential is None or essential.shape != (3, 3):
             return "few points"
         _, rotation, shift, _ = cv2.recoverPose(essential, first[:, :2], second[:, :2], np.eye(3), mask=mask)
-        rotation, shift = np.asarray(rotation, np.float64), np.asarray(shift, np.float64).ravel()
+        rotation, shift = _doubles(rotation), _doubles(shift).ravel()
         heading = -rotation.T @ shift
         if heading[2] < _AHEAD or np.trace(rotation) < _LEAST_TRACE:
             return "not ahead"
-        rest = first[~on_road], second[~on_road]
-        on_strip = on_road & _on_strip(first, heading)
-        road = first[on_strip], second[on_strip]
-        plane = _first_plane(rotation, shift, *road)
-        return "no road" if plane is None else cls(rest, road, rotation, shift, plane, focal)
+        rest = first[~pair.on_road], second[~pair.on_road]
+        none = np.empty((0, 3))
+        plane = _first_plane(rotation, shift, pair, camera)
+        return "no road" if plane is None else cls(rest, (none, none), rotation, shift, plane, focal)
 
     @property
     def homography(self) -> FloatArray:
@@ -241,21 +251,15 @@ class _Fit:
 
     def with_road(self, first: FloatArray, second: FloatArray) -> _Fit:
         """The same with other points of the road."""
-        return _Fit(self.rest, (first, second), self.rotation, self.shift, self.plane, self.focal_px)
+        return replace(self, road=(first, second))
 
     def moved(self, step: FloatArray) -> _Fit:
         """The fit after a step (8,): turn, shift across itself, plane."""
-        turn = np.asarray(cv2.Rodrigues(step[:3])[0])
+        turn = np.asarray(cv2.Rodrigues(step[:3])[0], np.float64)
         across = np.linalg.svd(self.shift[None, :])[2][1:]
         shift = self.shift + step[3:5] @ across
-        return _Fit(
-            self.rest,
-            self.road,
-            turn @ self.rotation,
-            shift / np.linalg.norm(shift),
-            self.plane + step[5:],
-            self.focal_px,
-        )
+        shift /= np.linalg.norm(shift)
+        return replace(self, rotation=turn @ self.rotation, shift=shift, plane=self.plane + step[5:])
 
     def residuals(self) -> tuple[FloatArray, FloatArray, float]:
         """(N,) distances from epipolar lines and (M, 2) errors on the road, in pixels; and the climb off the road."""
@@ -299,11 +303,12 @@ class _Fit:
         distance = np.linalg.norm(slid, axis=1)
         limit = 3.0 * _scale(off, slid)
         rest, road = np.abs(off) < limit, distance < limit
-        if road.sum() < _LEAST_ROAD_POINTS or road.mean() < _LEAST_AGREEMENT:
+        advance = float(np.linalg.norm(self.plane))
+        credible = 0.5 * _ADVANCES[0] < advance < 2.0 * _ADVANCES[1]
+        if road.sum() < _LEAST_ROAD_POINTS or road.mean() < _LEAST_AGREEMENT or not credible:
             return "no road"
         if rest.sum() < _LEAST_ROAD_POINTS:
             return "few points"
-        advance = float(np.linalg.norm(self.plane))
         up = -self.plane / advance
         leaving, arriving = self.heading, -self.shift
         heading = leaving + arriving
@@ -316,40 +321,63 @@ class _Fit:
         )  # fmt: skip
 
 
-def _on_strip(points: FloatArray, heading: FloatArray) -> NDArray[np.bool_]:
+def _on_strip(points: FloatArray, heading: FloatArray, half_width: float) -> Flags:
     """Which (N, 3) directions look at the strip of road that the vehicle will drive over.
 
     A point of the road at x ahead and y to the side is seen h/x below the horizon and y/x beside where one goes.
     """
     down = points[:, 1] / points[:, 2] - heading[1] / heading[2]
     aside = points[:, 0] / points[:, 2] - heading[0] / heading[2]
-    return np.asarray((down > 1.0 / _FARTHEST) & (np.abs(aside) < _CORRIDOR * down))
+    return np.asarray((down > 1.0 / _FARTHEST) & (np.abs(aside) < half_width * down))
 
 
-def _strip_mask(heading: FloatArray, camera: CameraModel) -> NDArray[np.uint8]:
+def _strip_mask(heading: FloatArray, camera: CameraModel, half_width: float) -> NDArray[np.uint8]:
     height, width = camera.size_hw
     rows, columns = np.mgrid[:height, :width] + 0.5
     plane = np.stack([(columns.ravel() - camera.cx) / camera.fx, (rows.ravel() - camera.cy) / camera.fy], axis=1)
     seen = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
-    return np.where(_on_strip(seen, heading), 255, 0).astype(np.uint8).reshape(height, width)
+    return np.where(_on_strip(seen, heading, half_width), 255, 0).astype(np.uint8).reshape(height, width)
 
 
-def _first_plane(rotation: FloatArray, shift: FloatArray, first: FloatArray, second: FloatArray) -> FloatArray | None:
+def _first_plane(rotation: FloatArray, shift: FloatArray, pair: Pair, camera: CameraModel) -> FloatArray | None:
     """(3,) m of a road that the vehicle drives along and that is level from left to right.
 
-    x' × (R x + T (m·x)) = 0 gives m·x, the inverse depth in units of |T|, of each point; their median gives |m|.
+    How far the vehicle went is found by laying the second picture's strip of road over the first's for one advance
+    after the other: asphalt has few points that could be followed from afar, but its grain fits only where it belongs.
     """
-    if len(first) < _LEAST_START_POINTS:
-        return None
     heading = -rotation.T @ shift
     down = np.array([0.0, 1.0, 0.0])
     down -= (down @ heading) * heading
     down /= np.linalg.norm(down)
-    left = np.cross(second, np.broadcast_to(shift, second.shape))
-    right = np.cross(second, first @ rotation.T)
-    length = np.maximum((left * left).sum(axis=1), 1e-18)
-    advance = float(np.median(-(left * right).sum(axis=1) / length / (first @ down)))
-    return down * advance if advance > 0.0 else None
+    rows, columns = np.nonzero(pair.labels.road & _strip_mask(heading, camera, _STRIP))
+    if len(rows) < _LEAST_STRIP_PX:
+        return None
+    chosen = np.linspace(0, len(rows) - 1, min(len(rows), _MOST_STRIP_PX)).astype(np.intp)
+    rows, columns = rows[chosen], columns[chosen]
+    points = _plane(np.stack([columns, rows], axis=1).astype(np.float32) + np.float32(0.5), camera)
+    first, second = _grain(pair.first)[rows, columns], _grain(pair.second)
+    turned, depth = points @ rotation.T, points @ down
+    best, best_score = None, _LEAST_LIKENESS
+    for advance in np.geomspace(*_ADVANCES, 36):
+        went = turned + np.outer(depth * advance, shift)
+        place = went[:, :2] / went[:, 2:] * (camera.fx, camera.fy) + (camera.cx - 0.5, camera.cy - 0.5)
+        x, y = place.astype(np.float32).T
+        there = cv2.remap(second, x[None], y[None], cv2.INTER_LINEAR, borderValue=0.0).ravel()
+        seen = (x > 0) & (x < pair.second.shape[1] - 1) & (y > 0) & (y < pair.second.shape[0] - 1)
+        if seen.sum() < _LEAST_STRIP_PX // 2:
+            continue
+        score = float(np.corrcoef(first[seen], there[seen])[0, 1])
+        if score > best_score:
+            best, best_score = advance, score
+    return None if best is None else down * best
+
+
+def _grain(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W) float32: what is finer than the shading, and as strong on dim asphalt as on bright markings."""
+    values = picture.astype(np.float32)
+    fine = cv2.GaussianBlur(values, (0, 0), 1.0) - cv2.GaussianBlur(values, (0, 0), 4.0)
+    strength = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 8.0)) + 1.0
+    return np.asarray(fine / strength, np.float32)
 
 
 def _scale(off: FloatArray, slid: FloatArray) -> float:
@@ -365,6 +393,10 @@ def _stack(off: FloatArray, slid: FloatArray, climb: float, scale: float) -> Flo
 def _loss(off: FloatArray, slid: FloatArray, climb: float, scale: float) -> float:
     squares = np.concatenate([off**2, (slid**2).sum(axis=1)]) / scale**2
     return float(np.log1p(squares).sum() + (climb / _LEVEL_RAD) ** 2)
+
+
+def _doubles(array: object) -> FloatArray:
+    return np.array(array, np.float64)
 
 
 def _cross(vector: FloatArray) -> FloatArray:

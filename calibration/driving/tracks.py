@@ -27,6 +27,9 @@ _FAR_ENOUGH = 0.04
 """A pair is complete when a fifth of its points has moved by this share of the focal length. At 1.5 m height that is
 a step of about a metre."""
 
+_LEAST_PX = 2.5
+"""No pair whose points moved less says anything."""
+
 _LOST = 0.4
 """A pair ends early when fewer of its points than this share can still be followed."""
 
@@ -76,12 +79,18 @@ class PairFinder:
         rectifier: Of the recording's camera.
         perception: Tells road from the rest.
         spacing: Frames from the start of one pair to the start of the next, at least.
+
+    Attributes:
+        longest: How many frames a pair may span, whether its points moved far enough or not. Beside a motorway things
+            are so far away that the road has long gone by when they have moved; the caller, who learns how fast the
+            road goes by, sets it.
     """
 
     def __init__(self, rectifier: Rectifier, perception: Perception, spacing: int = 1) -> None:
         self._rectifier = rectifier
         self._perception = perception
         self._spacing = spacing
+        self.longest = 1 << 30
         self._far_px = _FAR_ENOUGH * rectifier.camera.fx
 
     def pairs(self, frames: Iterable[Frame]) -> Iterator[Pair]:
@@ -94,9 +103,12 @@ class PairFinder:
             picture = self._rectifier.grey(frame)
             if track is not None:
                 track.follow(frame, picture)
-                if track.flow_px < self._far_px and track.share > _LOST:
+                is_far = track.flow_px >= self._far_px or (
+                    frame.index - track.start >= self.longest and track.flow_px >= _LEAST_PX
+                )
+                if not is_far and track.share > _LOST:
                     continue
-                yield track.pair("far" if track.flow_px >= self._far_px else "lost")
+                yield track.pair("far" if is_far else "lost")
                 track = None
             if frame.index >= due:
                 track = _Track(frame, picture, self._rectifier.labels(self._perception, frame))
