@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.driving.motion import Failure, Motion, measure_motion
-from calibration.driving.tracks import PairFinder
+from calibration.driving.tracks import LEAST_POINTS, PairFinder
 from calibration.driving.views import Rectifier
 from pipeline.errors import SourceError
 from pipeline.geometry.camera_model import CameraModel
@@ -158,9 +158,11 @@ def survey_drive(
     for pair in finder.pairs(_of_one_size(track(source.frames()), source)):
         farthest_px = max(farthest_px, pair.flow_px)
         guessed += pair.labels.road_is_guessed
-        if pair.end == "over":
-            break
-        found = measure_motion(pair, rectifier.camera) if pair.end == "far" else "few points"
+        if pair.end != "far":
+            lost = pair.end == "lost" and pair.flow_px >= _PARKED_PX
+            failures["few points"] += pair.found < LEAST_POINTS or lost
+            continue
+        found = measure_motion(pair, rectifier.camera)
         if isinstance(found, Motion):
             motions.append(found)
             finder.longest = max(1, round(_BEST_ADVANCE * (pair.stop - pair.start) / found.advance))
@@ -237,7 +239,7 @@ def _of_one_size(frames: Iterable[Frame], source: Source) -> Iterator[Frame]:
 
 
 def _refuse_without_motion(survey: Survey, name: str) -> None:
-    if survey.farthest_px < _PARKED_PX and not survey.motions:
+    if survey.farthest_px < _PARKED_PX and not survey.motions and not survey.failures["few points"]:
         raise SourceError(
             f"{name}: no motion: the picture moves by {survey.farthest_px:.1f} px at most, so the vehicle is parked; "
             "record some seconds of driving straight ahead"
@@ -254,7 +256,8 @@ def _too_few(survey: Survey, count: int) -> str:
         "only turning": "the camera turns but does not move; record some seconds of driving straight ahead",
         "not ahead": "the camera does not look where the vehicle goes; record driving ahead with the camera that looks "
         "ahead",
-        "no road": "no flat road ahead can be made out; record a drive on a flat road with nobody close ahead",
+        "no road": "no flat road ahead can be made out; record a drive by day on a flat road of rough asphalt or with "
+        "markings, with nobody close ahead",
     }
     if not survey.failures or survey.failures.most_common(1)[0][1] < count:
         return f"too short: {count} measurements, {_LEAST_PAIRS} are needed; record more of the drive"

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.driving.tracks import Pair, find_points, follow
+from calibration.driving.tracks import LEAST_POINTS, Pair, find_points, follow
 from pipeline.geometry.camera_model import CameraModel
 
 __all__ = ["Failure", "Motion", "measure_motion"]
@@ -28,7 +28,6 @@ Flags = NDArray[np.bool_]
 Failure = Literal["few points", "only turning", "not ahead", "no road"]
 """Why a pair says nothing."""
 
-_LEAST_POINTS = 40
 _LEAST_ROAD_POINTS = 25
 
 _LEAST_STRIP_PX = 400
@@ -136,7 +135,7 @@ def measure_motion(pair: Pair, camera: CameraModel) -> Motion | Failure:
         The motion; or why there is none: too few points could be followed, the camera turned but did not move, it
         does not look where it goes, or no plane explains how the road moved.
     """
-    if len(pair.points) < _LEAST_POINTS:
+    if len(pair.points) < LEAST_POINTS:
         return "few points"
     fit = _Fit.start(pair, camera)
     if isinstance(fit, str):

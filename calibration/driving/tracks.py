@@ -18,7 +18,7 @@ from calibration.driving.views import GreyImage, Labels, Rectifier
 from pipeline.perception import Perception
 from pipeline.scene import Frame
 
-__all__ = ["Pair", "PairFinder", "find_points", "follow"]
+__all__ = ["LEAST_POINTS", "Pair", "PairFinder", "find_points", "follow"]
 
 Points = NDArray[np.float32]
 Flags = NDArray[np.bool_]
@@ -26,6 +26,9 @@ Flags = NDArray[np.bool_]
 _FAR_ENOUGH = 0.04
 """A pair is complete when a fifth of its points has moved by this share of the focal length. At 1.5 m height that is
 a step of about a metre."""
+
+LEAST_POINTS = 40
+"""With fewer points nothing is measured."""
 
 _LEAST_PX = 2.5
 """No pair whose points moved less says anything."""
@@ -54,6 +57,7 @@ class Pair:
         points: (N, 2) float32 in the first picture.
         moved: (N, 2) float32 in the second.
         on_road: (N,) which of them lie on the road.
+        found: How many points the first picture had, most of which were followed to the second.
         flow_px: How far a fifth of them moved, or farther.
         end: Why the pair ends here: they have moved far enough, too many were lost, or the recording is over.
     """
@@ -68,6 +72,7 @@ class Pair:
     points: Points = field(repr=False)
     moved: Points = field(repr=False)
     on_road: Flags = field(repr=False)
+    found: int
     flow_px: float
     end: Literal["far", "lost", "over"]
 
@@ -135,7 +140,7 @@ class _Track:
     @property
     def share(self) -> float:
         """How many of the points are still followed."""
-        return len(self._points) / self._count if self._count else 1.0
+        return len(self._points) / max(self._count, LEAST_POINTS)
 
     def follow(self, frame: Frame, picture: GreyImage) -> None:
         """Follow the points into the next picture."""
@@ -158,7 +163,8 @@ class _Track:
             self._keep(~stays | (self._points[:, 1] < 0.5 * len(self._first)), self._moved)
         return Pair(
             self._first, self._second, self.start, self.stop, self._start_s, self._stop_s, self._labels,
-            self._points + np.float32(0.5), self._moved + np.float32(0.5), self._on_road, self.flow_px, end,
+            self._points + np.float32(0.5), self._moved + np.float32(0.5), self._on_road,
+            self._count, self.flow_px, end,
         )  # fmt: skip
 
     def _keep(self, wanted: Flags, moved: Points) -> None:
