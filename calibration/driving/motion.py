@@ -218,7 +218,7 @@ class _Fit:
 
     @classmethod
     def start(cls, pair: Pair, camera: CameraModel) -> _Fit | Failure:
-        """A first guess: the essential matrix that most points agree on, and a level road at the height they tell."""
+        """A first guess: the essential matrix that most points agree on (Barath et al. 2020), and a level road."""
         first, second = _plane(pair.points, camera), _plane(pair.moved, camera)
         if _only_turned(first, second, camera):
             return "only turning"
@@ -286,7 +286,7 @@ class _Fit:
                 [(_stack(*fit.moved(step).residuals(), scale) - values) / 1e-6 for step in np.eye(8) * 1e-6], axis=1
             )
             normal = jacobian.T @ (jacobian * weights[:, None])
-            step = -np.linalg.solve(normal + damping * np.diag(np.diag(normal)), jacobian.T @ (values * weights))
+            step = -np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-9), jacobian.T @ (values * weights))
             attempt = fit.moved(step)
             if _loss(*attempt.residuals(), scale) <= _loss(off, slid, climb, scale):
                 fit, damping = attempt, damping / 5.0
@@ -320,22 +320,23 @@ class _Fit:
         )  # fmt: skip
 
 
-def _on_strip(points: FloatArray, heading: FloatArray, half_width: float) -> Flags:
-    """Which (N, 3) directions look at the strip of road that the vehicle will drive over.
-
-    A point of the road at x ahead and y to the side is seen h/x below the horizon and y/x beside where one goes.
-    """
-    down = points[:, 1] / points[:, 2] - heading[1] / heading[2]
-    aside = points[:, 0] / points[:, 2] - heading[0] / heading[2]
-    return np.asarray((down > 1.0 / _FARTHEST) & (np.abs(aside) < half_width * down))
-
-
 def _strip_mask(heading: FloatArray, camera: CameraModel, half_width: float) -> NDArray[np.uint8]:
+    """(H, W) uint8, 255 on the strip of road that the vehicle will drive over.
+
+    A point of the road at x ahead and y to the side is seen h/x below the horizon and y/x beside where one goes, so the
+    strip is a triangle under the vanishing point, its far end cut off.
+    """
     height, width = camera.size_hw
-    rows, columns = np.mgrid[:height, :width] + 0.5
-    plane = np.stack([(columns.ravel() - camera.cx) / camera.fx, (rows.ravel() - camera.cy) / camera.fy], axis=1)
-    seen = np.concatenate([plane, np.ones((len(plane), 1))], axis=1)
-    return np.where(_on_strip(seen, heading, half_width), 255, 0).astype(np.uint8).reshape(height, width)
+    column = camera.cx + camera.fx * heading[0] / heading[2]
+    row = camera.cy + camera.fy * heading[1] / heading[2]
+    top, bottom = camera.fy / _FARTHEST, max(height - row, camera.fy / _FARTHEST)
+    aspect = half_width * camera.fx / camera.fy
+    corners = np.array(
+        [[-aspect * top, top], [aspect * top, top], [aspect * bottom, bottom], [-aspect * bottom, bottom]]
+    )
+    mask = np.zeros((height, width), np.uint8)
+    cv2.fillConvexPoly(mask, np.round(np.add(corners, (column, row))).astype(np.int32), 255)
+    return mask
 
 
 def _first_plane(rotation: FloatArray, shift: FloatArray, pair: Pair, camera: CameraModel) -> FloatArray | None:
@@ -359,14 +360,18 @@ def _first_plane(rotation: FloatArray, shift: FloatArray, pair: Pair, camera: Ca
     best, best_score = None, _LEAST_LIKENESS
     for advance in np.geomspace(*_ADVANCES, 36):
         went = turned + np.outer(depth * advance, shift)
-        place = went[:, :2] / went[:, 2:] * (camera.fx, camera.fy) + (camera.cx - 0.5, camera.cy - 0.5)
+        place = went[:, :2] / np.maximum(went[:, 2:], 1e-6) * (camera.fx, camera.fy) + (
+            camera.cx - 0.5,
+            camera.cy - 0.5,
+        )
         x, y = place.astype(np.float32).T
         there = cv2.remap(second, x[None], y[None], cv2.INTER_LINEAR, borderValue=0.0).ravel()
-        seen = (x > 0) & (x < pair.second.shape[1] - 1) & (y > 0) & (y < pair.second.shape[0] - 1)
+        seen = (x > 0) & (x < pair.second.shape[1] - 1) & (y > 0) & (y < pair.second.shape[0] - 1) & (went[:, 2] > 0.05)
         if seen.sum() < _LEAST_STRIP_PX // 2:
             continue
-        score = float(np.corrcoef(first[seen], there[seen])[0, 1])
-        if score > best_score:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            score = float(np.corrcoef(first[seen], there[seen])[0, 1])
+        if score > best_score:  # It is NaN where there is no grain at all.
             best, best_score = advance, score
     return None if best is None else down * best
 
