@@ -31,7 +31,7 @@ FloatArray = NDArray[np.float64]
 _MOST_PAIRS = 100
 """More teach little; pairs of a longer recording are spread over it."""
 
-_LEAST_PAIRS = 8
+_LEAST_PAIRS = 5
 
 _BEST_ADVANCE = 1.0
 """How far a pair should go at most, in heights of the camera: what is near grows and leaves the picture."""
@@ -189,7 +189,10 @@ def ground_from_motions(
     """
     _refuse_without_motion(survey, name)
     straight = [motion for motion in survey.motions if abs(motion.turn_rad) < _STRAIGHT * motion.advance]
-    left_out: dict[str, int] = {**dict(survey.failures.items()), "in a bend": len(survey.motions) - len(straight)}
+    left_out: dict[str, int] = {
+        **{str(reason): count for reason, count in survey.failures.items()},
+        "in a bend": len(survey.motions) - len(straight),
+    }
     if len(straight) < _LEAST_PAIRS <= len(survey.motions):
         raise SourceError(
             f"{name}: the vehicle turns nearly all the time ({len(straight)} of {len(survey.motions)} measurements are "
@@ -203,12 +206,7 @@ def ground_from_motions(
     middle = values.mean(axis=0)
     spread = _mean_covariance(values)
     pitch_variance = spread[0, 0] + _FLOOR_PITCH_RAD**2 + (middle[3] / 2.0) ** 2
-    if (np.sqrt(np.diag(spread)[:2]) > _LOOSEST_RAD).any():
-        pitch, roll = np.degrees(np.sqrt(np.diag(spread)[:2]))
-        raise SourceError(
-            f"{name}: {len(used)} measurements contradict each other (pitch ± {pitch:.1f}°, roll ± {roll:.1f}°): the "
-            "picture is too small or blurred, the road is not flat, or the camera file is not this camera's"
-        )
+    _refuse_contradictions(spread, len(used), name)
     covariance = np.zeros((3, 3))
     covariance[1:, 1:] = spread[:2, :2]
     covariance[1, 1], covariance[2, 2] = pitch_variance, spread[1, 1] + _FLOOR_ROLL_RAD**2
@@ -246,6 +244,17 @@ def _refuse_without_motion(survey: Survey, name: str) -> None:
         )
     if len(survey.motions) < _LEAST_PAIRS:
         raise SourceError(f"{name}: {_too_few(survey, len(survey.motions))}")
+
+
+def _refuse_contradictions(spread: FloatArray, count: int, name: str) -> None:
+    """Covariances that no deviation could make honest: the pairs saw different roads, or none."""
+    deviations = np.sqrt(np.diag(spread)[:2])
+    if (deviations > _LOOSEST_RAD).any():
+        pitch, roll = np.degrees(deviations)
+        raise SourceError(
+            f"{name}: {count} measurements contradict each other (pitch ± {pitch:.1f}°, roll ± {roll:.1f}°): the "
+            "picture is too small or blurred, the road is not flat, or the camera file is not this camera's"
+        )
 
 
 def _too_few(survey: Survey, count: int) -> str:

@@ -106,7 +106,7 @@ def test_pairs_misled_by_traffic_are_left_out(seed: int, misled: int):
         (survey_of([], only_turning=30), "the camera turns but does not move"),
         (survey_of([], not_ahead=30), "does not look where the vehicle goes"),
         (survey_of([], no_road=30), "no flat road ahead"),
-        (survey_of(made_up_motions(np.random.default_rng(1), CameraPose(1.5, 0.0), 5)), "too short: 5 measurements"),
+        (survey_of(made_up_motions(np.random.default_rng(1), CameraPose(1.5, 0.0), 4)), "too short: 4 measurements"),
         (
             survey_of(made_up_motions(np.random.default_rng(1), CameraPose(1.5, 0.0), turn_by_way=0.05)),
             "the vehicle turns nearly all the time",
