@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import datetime
-import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import rich.console
 from rich.progress import track
 from rich.table import Table
 
-from calibration.files import check_outputs, to_json, to_toml, write_whole
+from calibration.files import check_outputs, to_json, to_toml, today, write_whole
+from calibration.ground_command import add_ground_arguments, calibrate_ground
 from pipeline.errors import ConfigError
-from pipeline.geometry.calibration_files import CameraFile, GroundFile, GroundUncertainty
+from pipeline.geometry.calibration_files import CameraFile
 
 if TYPE_CHECKING:
     from calibration.camera import CameraCalibration
     from calibration.coverage import Coverage
-    from calibration.ground import GroundFit
 
 __all__ = ["add_arguments", "run"]
 
@@ -34,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what `calibrate` understands."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     _add_camera(kinds.add_parser("camera", help="focal length and lens from photos of a board"))
-    _add_ground(kinds.add_parser("ground", help="height, pitch and roll over the road from marked road points"))
+    add_ground_arguments(kinds.add_parser("ground", help="height, pitch and roll over the road from a drive or marks"))
 
 
 def _add_camera(camera: argparse.ArgumentParser) -> None:
@@ -56,25 +53,13 @@ def _add_camera(camera: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_ground(ground: argparse.ArgumentParser) -> None:
-    ground.add_argument("--camera", type=Path, required=True, metavar="FILE.toml", help="what `calibrate camera` wrote")
-    ground.add_argument(
-        "--marks", type=Path, required=True, metavar="FILE.toml", help="four or more points, in pixels and metres"
-    )
-    ground.add_argument(
-        "--aligned", action="store_true", help="x of the marks is the vehicle's heading: write the yaw too"
-    )
-    ground.add_argument("--out", type=Path, metavar="FILE.toml", help="write the ground file")
-    ground.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
-
-
 def run(args: argparse.Namespace) -> int:
     """Measure and show.
 
     Raises:
-        ClearwayError: The photos, the marks, an option or an output is at fault; nothing was written then.
+        ClearwayError: The input, an option or an output is at fault; nothing was written then.
     """
-    return _calibrate_camera(args) if args.kind == "camera" else _calibrate_ground(args)
+    return _calibrate_camera(args) if args.kind == "camera" else calibrate_ground(args)
 
 
 def _calibrate_camera(args: argparse.Namespace) -> int:
@@ -102,58 +87,6 @@ def _calibrate_camera(args: argparse.Namespace) -> int:
     _write(args, result, coverage, figures)
     _show(console, result, figures, args.square_m)
     return 0
-
-
-def _calibrate_ground(args: argparse.Namespace) -> int:
-    from calibration.ground import pose_from_marks, read_marks
-    from pipeline.geometry.camera_model import CameraModel
-
-    marks = read_marks(args.marks)
-    camera = CameraModel.load(args.camera, marks.size_hw)
-    check_outputs([args.out, args.json])
-    try:
-        fit = pose_from_marks(camera, marks)
-    except ConfigError as error:
-        raise ConfigError(f"{args.marks}: {error}") from error
-    content = _ground_file(fit, aligned=args.aligned)
-    sure = {"height_m": content.uncertainty.height_m, "pitch_rad": content.uncertainty.pitch_rad}
-    sure["roll_rad"] = content.uncertainty.roll_rad
-    figures = {"pitch_rad": content.pitch_rad, "roll_rad": content.roll_rad, "height_m": content.height_m}
-    if args.json is not None:
-        extra = {"yaw_rad": content.yaw_rad, "uncertainty": sure, "rms_px": fit.rms_px, "marks": len(marks.marks)}
-        write_whole(args.json, to_json(figures | extra))
-    if args.out is not None:
-        write_whole(args.out, to_toml(content, "A camera over the road, measured by `clearway calibrate ground`."))
-    console = rich.console.Console(stderr=True, highlight=False)
-    console.print(f"reprojection RMS of {len(marks.marks)} marks [bold]{fit.rms_px:.2f} px[/]")
-    console.print(f"height {fit.pose.height_m:.3f} ± {sure['height_m']:.3f} m")
-    for name in ("pitch", "roll"):
-        value, deviation = math.degrees(figures[f"{name}_rad"]), math.degrees(sure[f"{name}_rad"])
-        console.print(f"{name} {value:.2f} ± {deviation:.2f}°")
-    return 0
-
-
-def _ground_file(fit: GroundFit, *, aligned: bool) -> GroundFile:
-    height, pitch, roll = fit.deviations.tolist()
-    correlation = (fit.covariance / np.outer(fit.deviations, fit.deviations)).tolist()
-    return GroundFile(
-        height_m=fit.pose.height_m,
-        pitch_rad=fit.pose.pitch_rad,
-        roll_rad=fit.pose.roll_rad,
-        yaw_rad=fit.pose.yaw_rad if aligned else 0.0,
-        method="marks",
-        date=_today(),
-        uncertainty=GroundUncertainty(
-            height_m=height,
-            pitch_rad=pitch,
-            roll_rad=roll,
-            correlation=(tuple(correlation[0]), tuple(correlation[1]), tuple(correlation[2])),
-        ),
-    )
-
-
-def _today() -> datetime.date:
-    return datetime.datetime.now(tz=datetime.timezone.utc).date()
 
 
 def _board(text: str) -> tuple[int, int]:
@@ -217,7 +150,7 @@ def _write(args: argparse.Namespace, result: CameraCalibration, coverage: Covera
             distortion=camera.distortion,
             rms_px=result.rms_px,
             photos=len(result.views),
-            date=_today(),
+            date=today(),
             uncertainty=result.uncertainty,
         )
         write_whole(args.out, to_toml(content, "A camera, measured by `clearway calibrate camera`."))

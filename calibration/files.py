@@ -16,7 +16,7 @@ import msgspec
 from pipeline.errors import ConfigError, SinkError
 from pipeline.sinks.output_file import explain, prepare_folder
 
-__all__ = ["check_outputs", "to_json", "to_toml", "write_whole"]
+__all__ = ["check_outputs", "to_json", "to_toml", "today", "write_whole"]
 
 
 def check_outputs(paths: Iterable[Path | None]) -> None:
@@ -86,6 +86,11 @@ def to_toml(content: msgspec.Struct, heading: str) -> bytes:
         if _is_table(value) and value:
             lines += ["", f"[{key}]", *(f"{name} = {_value(entry)}" for name, entry in value.items())]
     return ("\n".join(lines) + "\n").encode()
+
+
+def today() -> datetime.date:
+    """The date in Greenwich."""
+    return datetime.datetime.now(tz=datetime.timezone.utc).date()
 
 
 def _is_table(value: Any) -> bool:

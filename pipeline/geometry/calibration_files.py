@@ -89,10 +89,13 @@ class GroundUncertainty(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 class GroundFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A ground file; the module's docstring shows one, `geometry.CameraPose` says what the angles mean."""
+    """A ground file; the module's docstring shows one, `geometry.CameraPose` says what the angles mean.
+
+    Without `height_m` it tells directions, such as the horizon, and nothing in metres.
+    """
 
     format: Literal["clearway-ground/1"] = GROUND_FORMAT
-    height_m: Annotated[float, msgspec.Meta(gt=0, le=1000)]
+    height_m: Annotated[float, msgspec.Meta(gt=0, le=1000)] | None = None
     pitch_rad: _Angle
     roll_rad: _Angle = 0.0
     yaw_rad: Annotated[float, msgspec.Meta(ge=-math.pi, le=math.pi)] = 0.0

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.errors import ConfigError
 from pipeline.geometry.calibration_files import GroundUncertainty, read_ground
 from pipeline.geometry.camera_model import CameraModel, rows_of
 
@@ -91,9 +92,15 @@ class RoadView:
             size_hw: (H, W) of the pictures to be measured, where they are not those of the calibration.
 
         Raises:
-            ConfigError: A file does not fit its format, or the camera was measured on pictures of another shape.
+            ConfigError: A file does not fit its format, the camera was measured on pictures of another shape, or its
+                height is not known.
         """
         ground = read_ground(ground_path)
+        if ground.height_m is None:
+            raise ConfigError(
+                f"{ground_path}: the height of the camera is unknown, so nothing can be told in metres; "
+                "add height_m, or calibrate again with --height-m or --speed-mps"
+            )
         pose = CameraPose(ground.height_m, ground.pitch_rad, ground.roll_rad, ground.yaw_rad)
         return cls(CameraModel.load(camera_path, size_hw), pose, _covariance(ground.uncertainty))
 
