@@ -31,7 +31,7 @@ class UnetNetwork(SegmentationNetwork):
         # Rounding up, so that a level with an odd size loses nothing on the way down.
         self.halve = nn.MaxPool2d(2, ceil_mode=True)
         steps = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
-        self.double = nn.ModuleList(nn.ConvTranspose2d(wide, narrow, 2, stride=2) for wide, narrow in steps)
+        self.enlarge = nn.ModuleList(nn.ConvTranspose2d(wide, narrow, 2, stride=2) for wide, narrow in steps)
         self.up = nn.ModuleList(_Level(2 * narrow, narrow) for _, narrow in steps)
         self.classify = nn.Conv2d(widths[0], class_count, 1)
 
@@ -43,9 +43,9 @@ class UnetNetwork(SegmentationNetwork):
             x = level(self.halve(x) if depth else x)
             skips.append(x)
         skips.pop()
-        for double, level in zip(self.double, self.up, strict=True):
+        for enlarge, level in zip(self.enlarge, self.up, strict=True):
             skip = skips.pop()
-            enlarged = double(x)[:, :, : skip.shape[2], : skip.shape[3]]
+            enlarged = enlarge(x)[:, :, : skip.shape[2], : skip.shape[3]]
             x = level(torch.cat([skip, enlarged], 1))
         logits: Tensor = self.classify(x)
         return logits
