@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engines.errors import ClearwayError
+from pipeline.config import parse_size
 from training.checkpoint import load_checkpoint, save_checkpoint
 from training.datasets import LabelledFrames, SampleStream, data_root, load_frames, load_mix
 from training.evaluate import evaluate_network, named_iou
@@ -245,6 +246,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=3100)
     parser.add_argument("--minutes", type=float, help="end after so much training time, if the steps are not done")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--crop", type=parse_size, default=[352, 480], metavar="HxW", help="size of a sample (352x480)")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -259,7 +261,7 @@ def run(options: argparse.Namespace) -> int:
     cv2.setNumThreads(1)
     settings = Settings(
         options.network, options.run, Budget(options.steps, options.minutes), weights=options.weights,
-        batch=options.batch, peak_rate=options.rate, seed=options.seed,
+        batch=options.batch, crop_hw=(options.crop[0], options.crop[1]), peak_rate=options.rate, seed=options.seed,
     )  # fmt: skip
     mix = load_mix(options.mix, options.data)
     checks = [load_frames(name, options.data) for name in options.check]
