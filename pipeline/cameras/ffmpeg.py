@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import av
 import av.logging
@@ -41,6 +43,8 @@ _DECODER_OPTIONS = {"flags": "low_delay"}
 _STRICT_DECODER_OPTIONS = {"err_detect": "explode"}
 """Refuse a picture with errors in it. FFmpeg's H.264 decoder marks those that it mended, the others do not."""
 
+_KNOCK_LIMIT_S = 1.0
+
 _WITHOUT_CLOCK = ("mpjpeg", "jpeg_pipe", "mjpeg", "image2pipe")
 """Demuxers that invent times from a nominal rate, where the stream holds none."""
 
@@ -74,6 +78,8 @@ class FfmpegConnection:
         self._losses = _LossLog() if kind == "rtsp" and config.transport == "udp" else None
         url, demuxer, options = _how_to_open(config, kind)
         try:
+            if kind == "rtsp":
+                _knock(url, min(_KNOCK_LIMIT_S, open_limit_s))
             self._container = av.open(
                 url, format=demuxer, options=options, timeout=(open_limit_s, grab_limit_s), metadata_errors="ignore"
             )
@@ -81,7 +87,8 @@ class FfmpegConnection:
             if self._losses is not None:
                 self._losses.close()
             permanent = isinstance(error, (HTTPUnauthorizedError, HTTPForbiddenError))
-            raise SignalLostError(f"{self._address}: {_why_not(error, open_limit_s)}", permanent=permanent) from error
+            limit_s = open_limit_s if isinstance(error, FFmpegError) else min(_KNOCK_LIMIT_S, open_limit_s)
+            raise SignalLostError(f"{self._address}: {_why_not(error, limit_s)}", permanent=permanent) from error
         if kind == "v4l2":
             _never_block(url)
         if not self._container.streams.video:
@@ -221,6 +228,20 @@ def _how_to_open(config: CameraConfig, kind: CameraKind) -> tuple[str, str | Non
         if config.transport == "udp":
             options |= {"buffer_size": "4194304", "max_delay": "100000", "reorder_queue_size": "64"}
     return config.uri, None, options
+
+
+def _knock(url: str, limit_s: float) -> None:
+    """See that somebody listens there, before FFmpeg is asked to connect.
+
+    A lost request to connect is repeated after 1, 3 and 7 s (RFC 6298), so that a link which comes back while FFmpeg
+    waits is noticed up to 4 s later. New requests are not held back.
+
+    Raises:
+        OSError: Nobody does, or no answer came within `limit_s`.
+    """
+    place = urlsplit(url)
+    port = place.port or (322 if place.scheme == "rtsps" else 554)
+    socket.create_connection((place.hostname or "", port), limit_s).close()
 
 
 def _device(config: CameraConfig) -> str:
