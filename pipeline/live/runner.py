@@ -121,10 +121,12 @@ class LiveRunner:
             self._supervise(supervisor)
         finally:
             supervisor.stopping()
-            self._wind_down(threads)
+            hung = self._wind_down(threads)
         if self._failures.first is not None:
             raise self._failures.first
         self._complain()
+        if hung:
+            raise ClearwayError(f"the run was given up: {', '.join(hung)} did not end in time")
 
     def stop(self) -> None:
         """End the run soon, and well. Safe from any thread and from signal handlers."""
@@ -265,8 +267,12 @@ class LiveRunner:
             self._failures.add(LossError(f"the engine was lost: {status.engine_failure}"))
             self._stop.set()
 
-    def _wind_down(self, threads: Sequence[StageThread]) -> None:
-        """Stop in the order of the flow: cameras and perception, then the painter, then outputs with what they have."""
+    def _wind_down(self, threads: Sequence[StageThread]) -> list[str]:
+        """Stop in the order of the flow: cameras and perception, then the painter, then outputs with what they have.
+
+        Returns:
+            The threads that did not end in time.
+        """
         self._stop.set()
         started = [thread for thread in threads if thread.ident is not None]
         outputs = {f"clearway-{outlet.sink.name}" for outlet, _ in self._outlets}
@@ -283,8 +289,7 @@ class LiveRunner:
             if f"clearway-{outlet.sink.name}" not in hung:
                 outlet.close()
         self._ended_s = time.monotonic()
-        if hung:
-            self._failures.add(ClearwayError(f"the run was given up: {', '.join(hung)} did not end in time"))
+        return hung
 
     @staticmethod
     def _join(threads: Sequence[StageThread], limit_s: float) -> list[str]:

@@ -78,6 +78,8 @@ class Watch:
         """
         try:
             self._wait_for_pictures(stop)
+            if stop.is_set():
+                return
             self._open()
             self._begin()
             ready.set()
@@ -116,7 +118,9 @@ class Watch:
         until_s = time.monotonic() + _FIRST_PICTURE_LIMIT_S
         while not stop.is_set() and time.monotonic() < until_s:
             reports = [camera.report() for camera in self._cameras.values()]
-            if all(report.size_hw or report.state == "failed" for report in reports):
+            lost = [report.state == "failed" for report in reports]
+            # Where all are lost the run is about to end, and an engine would only hold it up.
+            if all(report.size_hw or gone for report, gone in zip(reports, lost, strict=True)) and not all(lost):
                 return
             for name in self._cameras:
                 self._publish_silence(name)
