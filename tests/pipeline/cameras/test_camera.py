@@ -123,14 +123,6 @@ def test_a_damaged_picture_and_all_that_build_upon_it_are_dropped_and_counted(mo
     assert (report.received, report.corrupt, report.late) == (8, 5, 0)
 
 
-def test_a_stream_without_key_frames_is_trusted_again_after_a_while(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("pipeline.cameras.damage._WITHOUT_KEYFRAMES_S", 0.05)
-    steps = [picture(0.0, damaged=True), *(picture(step * PERIOD_S) for step in range(1, 12))]
-    run = Scripted(monkeypatch, [Reading([taken]) for taken in steps]).run()
-    assert 3 < run.camera.report().corrupt < 10
-    assert run.delivered[-1].index == 11
-
-
 def test_a_decoder_that_lags_is_told_to_skip_and_what_it_skips_is_late(monkeypatch: pytest.MonkeyPatch):
     stuck = [Reading([picture(step * PERIOD_S)]) for step in range(3)] + [Reading([picture(-4.0)])]
     run = Scripted(monkeypatch, [*stuck, Reading([], lost=True), Reading([picture(0.05, key=True)])]).run()
