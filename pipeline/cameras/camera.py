@@ -31,6 +31,7 @@ from pipeline.cameras.damage import Damage
 from pipeline.cameras.flip import turned
 from pipeline.cameras.mailbox import Mailbox
 from pipeline.scene import CameraState, Frame
+from pipeline.sources.base import Decode
 from pipeline.timings import StageTimings
 
 __all__ = ["Camera", "CameraLimits", "CameraReport"]
@@ -94,6 +95,7 @@ class Camera:
         started_s: `time.monotonic()` of the beginning of the run.
         limits: How patient it is.
         recorder: Keeps what the camera sends, or None.
+        decode: What decodes its stream: the CPU, or the decoder of an NVIDIA GPU.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Camera:
         started_s: float,
         limits: CameraLimits | None = None,
         recorder: CameraRecorder | None = None,
+        decode: Decode = "cpu",
     ) -> None:
         self.config = config
         self.kind = camera_kind(config.uri)
@@ -113,6 +116,7 @@ class Camera:
         self._timings = timings
         self._limits = limits or CameraLimits()
         self._recorder = recorder
+        self._decode = decode
         self._clock = StreamClock(started_s)
         self._flip: Flip = "none" if self.kind == "csi" else config.flip  # the sensor's own pipeline has turned it
         self._lock = threading.Lock()
@@ -138,7 +142,7 @@ class Camera:
         began_s = time.monotonic()
         pause_s = _FIRST_PAUSE_S
         while not stop.is_set():
-            before = self.report()
+            before, tried_s = self.report(), time.monotonic()
             try:
                 self._connect_and_read(stop)
                 return
@@ -154,8 +158,10 @@ class Camera:
                 if now.connections > before.connections:
                     pause_s = _FIRST_PAUSE_S
                 self._change(state="reconnecting", reason=str(error))
-            # Jitter: cameras that one switch took down must not all come back in the same moment.
-            stop.wait(pause_s * random.uniform(0.75, 1.25))  # noqa: S311
+            # Jitter: cameras that one switch took down must not all come back in the same moment. A try that itself
+            # took its time was pause enough.
+            spent_s = time.monotonic() - tried_s
+            stop.wait(max(_FIRST_PAUSE_S, pause_s - spent_s) * random.uniform(0.75, 1.25))  # noqa: S311
             pause_s = min(_LONGEST_PAUSE_S, pause_s * _PAUSE_GROWTH)
 
     def _hopeless(self, error: SignalLostError, report: CameraReport, began_s: float) -> bool:
@@ -196,9 +202,15 @@ class Camera:
 
             return GStreamerConnection(self.config, self.kind, limits.open_s, limits.grab_s)
         from pipeline.cameras.ffmpeg import FfmpegConnection
+        from pipeline.sources.hardware import nvdec
 
         return FfmpegConnection(
-            self.config, self.kind, limits.open_s, limits.grab_s, with_packets=self._recorder is not None
+            self.config,
+            self.kind,
+            limits.open_s,
+            limits.grab_s,
+            with_packets=self._recorder is not None,
+            hardware=nvdec() if self._decode == "nvdec" else None,
         )
 
     def _deliver(self, connection: Connection, reading: Reading) -> None:

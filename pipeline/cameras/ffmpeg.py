@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import av
 import av.logging
+from av.codec.hwaccel import HWAccel
 from av.error import ExitError, FFmpegError, HTTPForbiddenError, HTTPUnauthorizedError
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -20,6 +21,7 @@ from av.video.stream import VideoStream
 from pipeline.cameras.address import CameraConfig, CameraKind, redacted
 from pipeline.cameras.base import EncodedPacket, Reading, SignalLostError, Taken, VideoParameters
 from pipeline.sources.decoded import frame_of
+from pipeline.sources.hardware import apart
 
 __all__ = ["FfmpegConnection"]
 
@@ -43,7 +45,7 @@ _DECODER_OPTIONS = {"flags": "low_delay"}
 _STRICT_DECODER_OPTIONS = {"err_detect": "explode"}
 """Refuse a picture with errors in it. FFmpeg's H.264 decoder marks those that it mended, the others do not."""
 
-_KNOCK_LIMIT_S = 1.0
+_KNOCK_LIMIT_S = 0.75
 
 _WITHOUT_CLOCK = ("mpjpeg", "jpeg_pipe", "mjpeg", "image2pipe")
 """Demuxers that invent times from a nominal rate, where the stream holds none."""
@@ -61,13 +63,21 @@ class FfmpegConnection:
         open_limit_s: How long connecting may take.
         grab_limit_s: How long waiting for a picture may take.
         with_packets: Whether `Reading.packet` is wanted.
+        hardware: What decodes; None is the CPU. See `pipeline.sources.hardware`.
 
     Raises:
         SignalLostError: It cannot be reached, or sends no video.
     """
 
     def __init__(
-        self, config: CameraConfig, kind: CameraKind, open_limit_s: float, grab_limit_s: float, *, with_packets: bool
+        self,
+        config: CameraConfig,
+        kind: CameraKind,
+        open_limit_s: float,
+        grab_limit_s: float,
+        *,
+        with_packets: bool,
+        hardware: HWAccel | None = None,
     ) -> None:
         self._address = redacted(config.uri)
         self._grab_limit_s = grab_limit_s
@@ -81,7 +91,12 @@ class FfmpegConnection:
             if kind == "rtsp":
                 _knock(url, min(_KNOCK_LIMIT_S, open_limit_s))
             self._container = av.open(
-                url, format=demuxer, options=options, timeout=(open_limit_s, grab_limit_s), metadata_errors="ignore"
+                url,
+                format=demuxer,
+                options=options,
+                timeout=(open_limit_s, grab_limit_s),
+                metadata_errors="ignore",
+                hwaccel=hardware,
             )
         except (FFmpegError, OSError, ValueError) as error:
             if self._losses is not None:
@@ -96,6 +111,9 @@ class FfmpegConnection:
             raise SignalLostError(f"{self._address}: sends no video")
         self._stream: VideoStream = self._container.streams.video[0]
         context = self._stream.codec_context
+        if context is None:  # PyAV 17 would crash, not complain, when it is asked to decode.
+            self.close()
+            raise SignalLostError(f"{self._address}: sends a video that FFmpeg has no decoder for")
         context.thread_type = "SLICE"
         # H.265 only where packets can be lost: strictness also refuses cameras whose side information is malformed.
         strict = context.name == "mjpeg" or (context.name == "hevc" and config.transport == "udp")
@@ -155,6 +173,7 @@ class FfmpegConnection:
             return packet
 
     def _taken(self, picture: VideoFrame, arrived_s: float, incomplete: bool) -> Taken:
+        picture = apart(picture)
         if picture.format.name.startswith("yuv") and not picture.format.name.endswith("420p"):
             # Cameras' 4:2:2 (MJPEG, YUYV): half of its colour rows are less than the network can see.
             picture = picture.reformat(format="yuvj420p" if "j" in picture.format.name else "yuv420p")

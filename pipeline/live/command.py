@@ -35,6 +35,8 @@ from pipeline.perception import Perception, smooths
 from pipeline.sinks.factory import open_sink
 from pipeline.sinks.mosaic import MosaicSink
 from pipeline.sinks.window import display_available
+from pipeline.sources.base import Decode
+from pipeline.sources.hardware import nvdec
 from pipeline.timings import StageTimings
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     cameras.add_argument("--codec", metavar="NAME", help="what a V4L2 camera is to send: mjpeg, yuyv422, h264")
     cameras.add_argument("--transport", choices=["tcp", "udp"], help="how RTSP comes (default: tcp)")
+    cameras.add_argument("--decode", choices=get_args(Decode), help="what decodes network streams (default: cpu)")
     fresh = parser.add_argument_group("freshness and loss")
     fresh.add_argument("--max-age-ms", type=float, metavar="MS", help="drop older frames (default: 1000)")
     fresh.add_argument("--grab-timeout", type=float, metavar="S", help="reconnect without a picture for so long (2)")
@@ -155,6 +158,8 @@ def _assemble(
     stack: ExitStack,
 ) -> LiveRunner:
     """Open everything that can fail before the first frame, and put the run together."""
+    if config.decode == "nvdec":
+        nvdec()  # Says now that there is none, rather than with every try to connect.
     names = [camera.name for camera in cameras]
     timings, mailbox, started_s = StageTimings(), Mailbox(names), time.monotonic()
     sinks = _open_outputs(outputs, names, stack)
@@ -190,6 +195,7 @@ def _assemble(
                 started_s,
                 limits,
                 recorder.for_camera(camera.name) if recorder is not None else None,
+                config.decode,
             )
             for camera in cameras
         ],

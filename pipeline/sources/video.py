@@ -58,6 +58,9 @@ class VideoSource:
             self._container.close()
             raise SourceError(f"{path}: holds no video stream")
         self._stream = self._container.streams.video[0]
+        if self._stream.codec_context is None:  # PyAV 17 would crash, not complain, when it is asked to decode.
+            self._container.close()
+            raise SourceError(f"{path}: holds a video that FFmpeg has no decoder for")
         self._share_cores()
         self._start_tick = self._stream.start_time or 0
         self._seeks = start_s > 0

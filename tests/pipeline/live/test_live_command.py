@@ -72,6 +72,7 @@ def test_cameras_may_be_in_the_configuration_file(tmp_path: Path):
         ([DRIVE, "--web", "nonsense:port"], "nonsense:port"),
         ([DRIVE, "--web", "0.0.0.0:8080"], "token"),
         ([DRIVE, "--record", "/proc/nowhere"], "/proc/nowhere"),
+        ([DRIVE, "--decode", "nvdec"], "NVDEC cannot be used"),
         (["rtsp://127.0.0.1:1/x", "--duration", "1"], "no camera gave a picture: rtsp://127.0.0.1:1/x"),
         (["rtsp://127.0.0.1:1/x", "--give-up-after", "0.5"], "Connection refused"),
     ],
