@@ -14,6 +14,7 @@ How a run ends:
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -39,6 +40,8 @@ FINISH_LIMIT_S = 20.0
 
 _CHANNEL_CAPACITY = 4
 _PROGRESS_PERIOD_S = 0.1
+_STAGES_TO_A_SCENE = ("preprocess", "engine", "smoothing", "postprocess")
+"""Not every run has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,5 +286,5 @@ class _Meter:
     def progress(self) -> Progress:
         with self._lock:
             scenes, fps = self.scenes, self._fps
-        latency_ms = sum(self._timings.quantile_ms(stage, 0.5) for stage in ("preprocess", "engine", "postprocess"))
-        return Progress(scenes, fps, latency_ms)
+        medians_ms = [self._timings.quantile_ms(stage, 0.5) for stage in _STAGES_TO_A_SCENE]
+        return Progress(scenes, fps, sum(median_ms for median_ms in medians_ms if not math.isnan(median_ms)))

@@ -115,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json is not None:
         refuse_unwritable(args.json)
     with ExitStack() as stack:
-        runner = _assemble(config, cameras, outputs, artifact, console, stack)
+        runner, recorder = _assemble(config, cameras, outputs, artifact, console, stack)
         stack.enter_context(_ended_by_sigterm(runner))
         try:
             with _live_line(console, args.quiet) as show:
@@ -123,8 +123,11 @@ def run(args: argparse.Namespace) -> int:
                 runner.run()
         finally:
             status = runner.status()
+            if recorder is not None:
+                recorder.close()  # Now, so that the figures count all that was recorded.
             if args.json is not None:
-                write_figures(args.json, live_figures(status, runner.age_ms()))
+                recording = recorder.status if recorder is not None else None
+                write_figures(args.json, live_figures(status, runner.age_ms(), recording))
             live_table(console, status)
     return 0
 
@@ -156,7 +159,7 @@ def _assemble(
     artifact: ModelArtifact,
     console: Console,
     stack: ExitStack,
-) -> LiveRunner:
+) -> tuple[LiveRunner, Recorder | None]:
     """Open everything that can fail before the first frame, and put the run together."""
     if config.decode == "nvdec":
         nvdec()  # Says now that there is none, rather than with every try to connect.
@@ -212,7 +215,7 @@ def _assemble(
     )
     if config.web is not None:
         server.start()
-    return runner
+    return runner, recorder
 
 
 def _open_outputs(outputs: Sequence[str], cameras: Sequence[str], stack: ExitStack) -> list[LiveOutput]:

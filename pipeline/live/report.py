@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.console import Console
 from pipeline.live.status import DROP_CAUSES, CameraStatus, LiveStatus
 
+if TYPE_CHECKING:
+    from pipeline.recording import RecorderStatus
+
 __all__ = ["live_figures", "live_line", "live_table"]
 
 _COLORS = {"live": "green", "stale": "yellow", "connecting": "cyan", "reconnecting": "yellow", "failed": "red"}
 
 
-def live_figures(status: LiveStatus, age_ms: dict[str, float]) -> dict[str, Any]:
+def live_figures(
+    status: LiveStatus, age_ms: dict[str, float], recording: RecorderStatus | None = None
+) -> dict[str, Any]:
     """The figures as JSON-able values.
 
     ``frames`` are those that became scenes; every other one that a camera gave is in ``dropped``, by cause.
@@ -24,6 +30,7 @@ def live_figures(status: LiveStatus, age_ms: dict[str, float]) -> dict[str, Any]
     Args:
         status: Of the run.
         age_ms: Quantiles of the age of all cameras' scenes.
+        recording: What was recorded, where something was to be.
     """
     dropped: Counter[str] = Counter(dict.fromkeys(DROP_CAUSES, 0))
     for camera in status.cameras:
@@ -44,6 +51,8 @@ def live_figures(status: LiveStatus, age_ms: dict[str, float]) -> dict[str, Any]
         "outputs": status.outputs,
         "output_drops": status.output_drops,
     }
+    if recording is not None:
+        figures["recording"] = msgspec.to_builtins(recording)
     if len(status.cameras) > 1:
         figures["cameras"] = {camera.name: _camera_figures(camera, status.elapsed_s) for camera in status.cameras}
     return figures

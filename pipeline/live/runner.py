@@ -141,7 +141,7 @@ class LiveRunner:
             engine_state=self._watch.engine_state,
             engine_failure=self._watch.engine_failure,
             cameras=tuple(self._camera_status(camera) for camera in self._cameras),
-            outputs={outlet.sink.name: self._output_failures.get(outlet.sink.name, "") for outlet, _ in self._outlets},
+            outputs={outlet.sink.name: self._trouble(outlet.sink) for outlet, _ in self._outlets},
             output_drops={
                 outlet.sink.name: outlet.channel.lost
                 for outlet, _ in self._outlets
@@ -149,6 +149,10 @@ class LiveRunner:
             },
             timings_ms=self._timings.table(),
         )
+
+    def _trouble(self, sink: Sink) -> str:
+        """Why an output is not what it should be: it failed, or says itself that it cannot deliver at the moment."""
+        return self._output_failures.get(sink.name, "") or str(getattr(sink, "trouble", ""))
 
     def _elapsed_s(self) -> float:
         """Since the engine was open: what came before, on a machine's first run a minute, would belittle the rest."""

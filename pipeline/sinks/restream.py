@@ -72,6 +72,11 @@ class RestreamSink:
             camera: _Pusher(url.replace("{camera}", quote(camera)), camera, self.state) for camera in cameras
         }
 
+    @property
+    def trouble(self) -> str:
+        """Why an overlay is not being pushed, camera by camera; "" while all are."""
+        return "; ".join(f"{camera}: {reason}" for camera, reason in self.state.items() if reason)
+
     def write(self, scene: Scene, picture: BgrImage | None) -> None:
         """Hand one picture over; it replaces one that still waits."""
         camera = scene.camera.name if scene.camera is not None else scene.frame.camera
