@@ -6,7 +6,7 @@ Replay, live runs, profiling and evaluation all go through here, so that a figur
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal, TypeGuard
@@ -77,6 +77,36 @@ class Perception:
             EngineError: The inference library failed.
         """
         return self.see_all([frame])[0]
+
+    def see_each(self, frames: Iterable[Frame]) -> Iterator[Scene]:
+        """The scene of every frame, in order, as fast as they come.
+
+        On a GPU that finds the classes itself, the next frames go up and are computed while the CPU still works on the
+        meaning of the last: a scene comes up to two frames later than with `see`. A live camera does not want that.
+
+        Raises:
+            EngineError: The inference library failed.
+        """
+        if self._pictures is None:
+            yield from map(self.see, frames)
+            return
+        for frame in frames:
+            while not self._pictures.has_room_for(frame):
+                yield self._collect(self._pictures)
+            with self._timings.measure("preprocess"):
+                self._pictures.submit(frame)
+        while self._pictures.under_way:
+            yield self._collect(self._pictures)
+
+    def _collect(self, pictures: PictureClasses) -> Scene:
+        watch = Stopwatch(self._timings)
+        frame, classified = pictures.collect()
+        watch.lap("engine")
+        found = self._eye(frame.camera).postprocessor.process_classes(
+            frame, classified.class_ids, classified.confidence
+        )
+        watch.lap("postprocess")
+        return Scene(frame, *found, timings_ms=watch.laps_ms)
 
     def see_all(self, frames: Sequence[Frame]) -> list[Scene]:
         """The same for several cameras' frames at once, in one call of the engine.

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from pipeline.capture import Capture
 from pipeline.errors import ClearwayError
@@ -182,10 +183,7 @@ class Runner:
                 self._engine_description = perception.engine.description
                 self._started_s = time.perf_counter()
                 self._ready.set()
-                for frame in frames:
-                    if self._stop.is_set():
-                        break
-                    scene = perception.see(frame)
+                for scene in perception.see_each(takewhile(lambda _: not self._stop.is_set(), frames)):
                     self._meter.count()
                     self._scenes.put(scene)
         finally:

@@ -157,3 +157,31 @@ def test_fewer_frames_than_the_engine_takes_are_welcome(host_kernels: HostKernel
         classes.close()
         classes.close()
     assert not device.held
+
+
+def test_frames_that_follow_each_other_are_seen_two_at_a_time_and_in_order(
+    engine: PictureEngineOnHost, on_cpu: Perception
+):
+    frames = [*drive(5), *(with_planes(frame) for frame in drive(3)), *drive(2, "256x144")]
+    asked: list[int] = []
+
+    def given() -> Iterator[Frame]:
+        for number, frame in enumerate(frames):
+            asked.append(number)
+            yield frame
+
+    with Perception(engine, StageTimings()) as perception:
+        scenes = perception.see_each(given())
+        first = next(scenes)
+        assert asked == [0, 1, 2], "two more frames are under way before the first scene is made"
+        seen = [first, *scenes]
+    assert [id(scene.frame) for scene in seen] == [id(frame) for frame in frames]
+    for scene, frame in zip(seen, frames, strict=True):
+        assert_same(scene, on_cpu.see(frame))
+    assert not engine.device.held
+
+
+def test_frames_under_way_are_let_go_when_nobody_wants_their_scenes(engine: PictureEngineOnHost):
+    with Perception(engine, StageTimings()) as perception:
+        next(perception.see_each(drive(4)))
+    assert not engine.device.held
