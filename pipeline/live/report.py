@@ -92,17 +92,19 @@ def live_line(status: LiveStatus) -> Text:
 
 
 def live_table(console: Console, status: LiveStatus) -> None:
-    """What became of every frame, and how old scenes were. Causes of which there was none are left out."""
-    causes = [cause for cause in DROP_CAUSES if any(camera.dropped[cause] for camera in status.cameras)]
+    """How old scenes were, and what became of every frame that is not one."""
     table = Table(caption="age: milliseconds from capture to result", caption_justify="left")
     table.add_column("camera")
-    for title in ("scenes", "FPS", "age p50", "p95", "p99", *causes, "reconnects"):
-        table.add_column(title, justify="right")
+    for title in ("scenes", "FPS", "age p50", "p95", "p99", "reconnects"):
+        table.add_column(title, justify="right", no_wrap=True)
     for camera in status.cameras:
         ages = [f"{camera.age_ms[name]:.1f}" if camera.age_ms else "–" for name in ("p50", "p95", "p99")]
         fps = camera.scenes / status.elapsed_s if status.elapsed_s > 0 else 0.0
-        drops = [str(camera.dropped[cause]) for cause in causes]
-        table.add_row(camera.name, str(camera.scenes), f"{fps:.1f}", *ages, *drops, str(camera.reconnects))
+        table.add_row(camera.name, str(camera.scenes), f"{fps:.1f}", *ages, str(camera.reconnects))
     console.out.print(table)
+    for camera in status.cameras:
+        causes = [f"{count} {cause}" for cause, count in camera.dropped.items() if count]
+        if causes:
+            console.note(f"{camera.name}: dropped {', '.join(causes)}, of {camera.received}")
     if status.engine:
         console.note(f"{status.elapsed_s:.1f} s with {status.engine}")
