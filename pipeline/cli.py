@@ -26,6 +26,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "replay": ("pipeline.replay", "segment a recording and write overlays, scenes or masks"),
     "live": ("pipeline.live.command", "segment live cameras: the newest frame, or an honest no signal"),
+    "profile": ("evaluation.profile.command", "how fast the pipeline is, next to its engine alone"),
     "evaluate": ("evaluation.command", "measure a model's accuracy on labelled data"),
     "calibrate": ("calibration.command", "measure a camera, and how it hangs over the road"),
 }
