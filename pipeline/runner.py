@@ -179,12 +179,12 @@ class Runner:
                 self._engine_description = perception.engine.description
                 self._started_s = time.perf_counter()
                 self._ready.set()
-                for frame in frames:
+                for batch in frames.batches(perception.capacity):
                     if self._stop.is_set():
                         break
-                    scene = perception.see(frame)
-                    self._meter.count()
-                    self._scenes.put(scene)
+                    for scene in perception.see_all(batch):
+                        self._meter.count()
+                        self._scenes.put(scene)
         finally:
             frames.abandon()
             self._scenes.close()

@@ -1,4 +1,4 @@
-"""Is one profile slower than another? An interval for the ratio, from repeated segments, without assuming a distribution.
+"""Is one profile slower than another? An interval for the ratio, from repeated segments, whatever their distribution.
 
 Frames that follow one another are not independent, segments nearly are: they are what is compared. The ratio of B to A
 is Hodges and Lehmann's estimate on the logarithms, its interval that of Mann and Whitney's test, exact (Hollander,
@@ -62,7 +62,7 @@ class Comparison(msgspec.Struct, frozen=True):
         cpu: CPU time a frame.
         stages: Medians by stage; single figures, without an interval.
         differences: Settings and machines that are not the same, in words.
-        judged_by: Which ratio the verdict is about: "frame", or "frame_over_engine" where settings and machine are equal.
+        judged_by: Which ratio the verdict is about: "frame_over_engine", or "frame" where settings or machine differ.
     """
 
     slower: bool
@@ -84,13 +84,14 @@ def compare_profiles(before: ProfileFigures, after: ProfileFigures) -> Compariso
     engine = _ratio(before, after, lambda segment: segment.engine_ms)
     judged_by = "frame" if differences else "frame_over_engine"
     judged = frame if differences else relative
+    cpu = _ratio(before, after, lambda segment: segment.cpu_ms)
     return Comparison(
         slower=judged.is_longer,
-        verdict=_verdict(judged, frame, engine, judged_by),
+        verdict=_verdict(judged, frame, engine, judged_by) + _work(cpu),
         frame=frame,
         frame_over_engine=relative,
         engine=engine,
-        cpu=_ratio(before, after, lambda segment: segment.cpu_ms),
+        cpu=cpu,
         stages={
             stage: round(after.timings_ms[stage]["p50"] / figures["p50"], 4)
             for stage, figures in before.timings_ms.items()
@@ -128,7 +129,7 @@ def _rank(first: int, second: int) -> int:
 
 
 def _mann_whitney_ways(first: int, second: int) -> list[int]:
-    """In how many orders of two samples each value of U, 0 to first · second, occurs: Gaussian binomial coefficients."""
+    """In how many orders of two samples each value of U, 0 to first · second, occurs: Gauss's binomial coefficients."""
     ways = [1] + [0] * (first * second)
     for step in range(1, first + 1):
         # Multiply by (1 - q^(second + step)), divide by (1 - q^step).
@@ -151,6 +152,13 @@ def _differences(before: ProfileFigures, after: ProfileFigures) -> list[str]:
     pairs["machine"] = (before.machine.processor, after.machine.processor)
     pairs["cores"] = (before.machine.cores, after.machine.cores)
     return [f"{name}: {one} → {other}" for name, (one, other) in pairs.items() if one != other]
+
+
+def _work(cpu: Ratio) -> str:
+    """What the CPU time says, which other programs on the machine hardly disturb."""
+    if cpu.is_longer or cpu.is_shorter:
+        return f"; its frames cost {cpu.estimate:.3f} times the CPU time ({cpu.low:.3f} to {cpu.high:.3f})"
+    return ""
 
 
 def _verdict(judged: Ratio, frame: Ratio, engine: Ratio, judged_by: str) -> str:

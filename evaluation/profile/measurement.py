@@ -1,13 +1,17 @@
-"""One profile from beginning to end: warm-up, then pipeline and floors in turns, so that a machine's drift shows.
+"""One profile from beginning to end.
+
+Pipeline and floors are measured in turns, so that a machine's drift shows:
 
     warm-up │ engine decode │ PIPELINE │ engine decode │ PIPELINE │ … │ PIPELINE │ engine decode
-            └─ floors ──────┘ segment                                           └─ floors ──────┘
+            └─ floors ──────┘  segment                                           └─ floors ──────┘
 """
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -23,6 +27,7 @@ from pipeline.capture import Capture
 from pipeline.config import EngineConfig
 from pipeline.errors import ConfigError
 from pipeline.runner import Runner
+from pipeline.scene import Frame
 from pipeline.sources import SourceInfo, open_source
 
 __all__ = ["SEGMENTS", "Measurement", "Plan", "Segment", "measure"]
@@ -146,19 +151,22 @@ def measure(
     measured.warm_up_s = time.perf_counter() - began_s
     measured.warm_up_frames, measured.alone_mb = _warm_up_frames(plan), warm.memory_mb
     segment_s = plan.duration_s / SEGMENTS
-    with _open(plan, source.info.size_hw, on_note) as engine:
+    with (
+        _open(plan, source.info.size_hw, on_note) as engine,
+        contextlib.closing(Looped(plan.uri, sys.maxsize).frames()) as decoder,
+    ):
         measured.engine, measured.input_size_hw = engine.description, engine.spec.input_size_hw
         frame_ms = warm.frame_ms
         for number in range(SEGMENTS):
             on_progress(f"segment {number + 1} of {SEGMENTS}", number / SEGMENTS)
-            _measure_floors(measured, engine, segment_s)
+            _measure_floors(measured, engine, decoder, segment_s)
             frames = _whole_batches(segment_s * 1e3 / frame_ms + 2 * _EDGE_FRAMES, plan.batch)
             # Live cameras are run for a time: not so short a one that nothing would come between the edges.
             lasting_s = max(segment_s, _FEWEST_FRAMES * frame_ms / 1e3)
             segment = _segment(measured, measured.recorder, frames, lasting_s)
             measured.segments.append(segment)
             frame_ms = segment.frame_ms
-        _measure_floors(measured, engine, segment_s)
+        _measure_floors(measured, engine, decoder, segment_s)
     return measured
 
 
@@ -170,9 +178,9 @@ def _whole_batches(frames: float, batch: int) -> int:
     return max(1, round(max(frames, _FEWEST_FRAMES) / batch)) * batch
 
 
-def _measure_floors(measured: Measurement, engine: Engine, segment_s: float) -> None:
+def _measure_floors(measured: Measurement, engine: Engine, decoder: Iterator[Frame], segment_s: float) -> None:
     measured.engine_floor.slices.append(measure_engine(engine, _ENGINE_SHARE * segment_s))
-    measured.decode_floor.slices.append(measure_decoder(measured.plan.uri, _DECODER_SHARE * segment_s))
+    measured.decode_floor.slices.append(measure_decoder(decoder, _DECODER_SHARE * segment_s))
 
 
 def _open(plan: Plan, size_hw: tuple[int, int], on_note: Callable[[str], None] = lambda _: None) -> Engine:

@@ -43,14 +43,14 @@ class Look(NamedTuple):
 
     Attributes:
         camera: Its camera; "" for a recording.
-        index: Its place among the frames of that camera, or of the run.
+        number: Its place among the frames of that camera, or of the run.
         captured_s: When the decoder handed it over, or the camera took it; `time.monotonic()`.
         began_s: When the perception took it up, on the same clock.
         ended_s: When its scene was there.
     """
 
     camera: str
-    index: int
+    number: int
     captured_s: float
     began_s: float
     ended_s: float
@@ -109,7 +109,9 @@ class Recorder(StageTimings):
         """Frames went through the perception together."""
         with self._lock:
             if len(self.looks) < _SPAN_LIMIT:
-                self.looks += [Look(frame.camera, frame.index, frame.captured_at_s, began_s, ended_s) for frame in frames]
+                self.looks += [
+                    Look(frame.camera, frame.index, frame.captured_at_s, began_s, ended_s) for frame in frames
+                ]
 
     def cpu_ms(self) -> dict[str, float]:
         """Mean CPU time a frame of the threads that did each stage; see `Span.cpu_ms`."""

@@ -1,8 +1,10 @@
 """Is the machine slowing itself down? What the kernel and NVIDIA's driver count and say of it; nothing is guessed.
 
-    /sys/devices/system/cpu/cpu*/thermal_throttle/*_throttle_count   Intel: times a core or package was slowed for heat
+The places that are asked:
+
+    /sys/devices/system/cpu/cpu*/thermal_throttle/*_throttle_count   Intel: times that it was slowed for heat
     /sys/class/thermal/cooling_device*/{type,cur_state}              every Linux: a processor or GPU being held back
-    /sys/class/hwmon/hwmon*/oc*_event_cnt                            Jetson: times the current was too high
+    /sys/class/hwmon/hwmon*/oc*_event_cnt                            Jetson: times that the current was too high
     NVML, "clocks event reasons"                                     NVIDIA GPUs: why their clock is what it is
 """
 

@@ -6,19 +6,20 @@ Trace Event Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQt
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from evaluation.profile.measurement import Measurement
-from evaluation.profile.recorder import Look, Span
+from evaluation.profile.recorder import Span
+from evaluation.profile.ways import PERCEPTION_THREAD, Way, find_ways
 
 __all__ = ["trace_events"]
 
 Event = dict[str, Any]
 
 _PHASES_THREAD = "profile"
-_PERCEPTION = "clearway-perception"
+_INSIDE_S = 1e-6
+"""A flow ends in the slice that encloses its last event."""
 
 
 def trace_events(measured: Measurement) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def trace_events(measured: Measurement) -> dict[str, Any]:
         events += [_named("thread_name", number, name), _sorted(number)]
     events += _phases(measured, clock, threads[_PHASES_THREAD])
     events += _slices(spans, clock, threads)
-    events += _frames(measured.recorder.looks, spans, clock, threads)
+    events += _frames(find_ways(measured.recorder.looks, spans), clock, threads)
     events += _counters(measured, clock)
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"engine": measured.engine}}
 
@@ -94,34 +95,16 @@ def _slices(spans: Sequence[Span], clock: _Clock, threads: dict[str, int]) -> It
         yield _slice(span.stage, clock, began_s, span.ended_s, threads[span.thread], known)
 
 
-def _frames(
-    looks: Sequence[Look], spans: Sequence[Span], clock: _Clock, threads: dict[str, int]
-) -> Iterator[Event]:
-    """A slice around each frame's way through the perception, and the flow that leads there from its decoding.
-
-    A frame's decoding is the last of its thread that ended when, or just after, the frame was captured.
-    """
-    if _PERCEPTION not in threads:
-        return
-    decodings: defaultdict[str, list[Span]] = defaultdict(list)
-    for span in spans:
-        if span.stage == "decode":
-            decodings[span.thread].append(span)
-    places = dict.fromkeys(decodings, 0)
-    for number, look in enumerate(looks, 1):
-        thread = f"clearway-camera-{look.camera}" if look.camera else "clearway-capture"
-        own, place = decodings.get(thread, []), places.get(thread, 0)
-        while place < len(own) and own[place].ended_s < look.captured_s:
-            place += 1
-        places[thread] = place
-        frame = f"{look.camera or 'frame'} {look.index}"
+def _frames(ways: Sequence[Way], clock: _Clock, threads: dict[str, int]) -> Iterator[Event]:
+    """A slice around each frame's way through the perception, and the flow that leads there from its decoding."""
+    for number, way in enumerate(ways, 1):
+        look, perception = way.look, threads[PERCEPTION_THREAD]
         known = {"age_ms": round(look.age_ms, 3), "waited_ms": round((look.began_s - look.captured_s) * 1e3, 3)}
-        perception = threads[_PERCEPTION]
-        if place < len(own):
-            inside_s = own[place].ended_s - own[place].duration_ms / 2e3
-            yield _flow("s", number, clock.us(inside_s), threads[thread])
-            yield _flow("f", number, clock.us(look.began_s + 1e-6), perception)
-        yield _slice(frame, clock, look.began_s, look.ended_s, perception, known)
+        if way.decoding is not None:
+            inside_s = way.decoding.ended_s - way.decoding.duration_ms / 2e3
+            yield _flow("s", number, clock.us(inside_s), threads[way.decoding.thread])
+            yield _flow("f", number, clock.us(look.began_s + _INSIDE_S), perception)
+        yield _slice(f"{look.camera or 'frame'} {look.number}", clock, look.began_s, look.ended_s, perception, known)
 
 
 def _counters(measured: Measurement, clock: _Clock) -> Iterator[Event]:

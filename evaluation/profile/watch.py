@@ -178,15 +178,15 @@ def _cpu_clocks() -> dict[str, float]:
 
 def _temperatures() -> dict[str, float]:
     read = getattr(psutil, "sensors_temperatures", dict)
-    return {
-        f"{chip} {sensor.label}".strip(): sensor.current for chip, sensors in read().items() for sensor in sensors
-    }
+    return {f"{chip} {sensor.label}".strip(): sensor.current for chip, sensors in read().items() for sensor in sensors}
 
 
 def _gpu(nvml: Any | None, ask: Any) -> dict[str, Any]:
     """An answer from every GPU that gives one."""
     answers: dict[str, Any] = {}
-    for index in range(nvml.nvmlDeviceGetCount() if nvml is not None else 0):
+    if nvml is None:
+        return answers
+    for index in range(nvml.nvmlDeviceGetCount()):
         try:
             answers[f"GPU {index}"] = ask(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
         except nvml.NVMLError:  # noqa: PERF203 - not supported by this GPU
