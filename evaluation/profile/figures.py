@@ -188,7 +188,7 @@ def collect_figures(measured: Measurement, gpus: list[str], timer_us: float) -> 
         cpu_ms=cpu_ms,
         frame_ms=quantiles(between_ms),
         age_ms=quantiles([look.age_ms for segment in measured.segments for look in segment.looks]),
-        dropped=dict(sum((Counter(segment.dropped) for segment in measured.segments), Counter())),
+        dropped=_dropped(measured),
         offered_fps=round(measured.plan.cameras * rate_hz, 2) if measured.plan.cameras and rate_hz else None,
         memory_mb=round(measured.alone_mb, 1),
         memory_growth_mb=round(measured.segments[-1].memory_mb - measured.segments[0].memory_mb, 1),
@@ -265,6 +265,13 @@ def _segments(measured: Measurement) -> list[SegmentFigures]:
         )
         for number, segment in enumerate(measured.segments)
     ]
+
+
+def _dropped(measured: Measurement) -> dict[str, int]:
+    dropped: Counter[str] = Counter()
+    for segment in measured.segments:
+        dropped.update(segment.dropped)
+    return dict(dropped)
 
 
 def _between_ms(segments: Sequence[Segment]) -> list[float]:

@@ -76,7 +76,18 @@ def _laid_out(spans: Sequence[Span]) -> list[Span]:
         groups.setdefault(span.thread, []).append(span)
     for thread in list(groups):
         settle(thread)
-    return sorted(laid, key=lambda span: span.ended_s)
+    return _disjoint(laid)
+
+
+def _disjoint(spans: Sequence[Span]) -> list[Span]:
+    """Laps of one thread never overlap; a thread that was interrupted before it could note a lap noted it late."""
+    begins_s: dict[str, float] = {}
+    disjoint: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.ended_s, reverse=True):
+        ended_s = min(span.ended_s, begins_s.get(span.thread, span.ended_s))
+        begins_s[span.thread] = ended_s - span.duration_ms / 1e3
+        disjoint.append(span._replace(ended_s=ended_s))
+    return disjoint[::-1]
 
 
 def _phases(measured: Measurement, clock: _Clock, thread: int) -> Iterator[Event]:
