@@ -146,7 +146,9 @@ def test_cameras_go_through_the_live_run(clip: Path, tmp_path: Path):
     assert figures["offered_fps"] == 50
     assert set(figures["dropped"]) == {"late", "superseded", "corrupt", "engine", "starting"}
     threads = {
-        e["args"]["name"] for e in json.loads((tmp_path / "t.json").read_text())["traceEvents"] if e["ph"] == "M"
+        e["args"]["name"]
+        for e in json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+        if e["name"] == "thread_name"
     }
     assert {"clearway-camera-camera-1", "clearway-camera-camera-2"} <= threads
 
