@@ -42,7 +42,7 @@ _WARM_UP_FRAMES, _WARM_UP_S = 30, 2.0
 """How long the run goes that does not count: frames of a replay, seconds of live cameras."""
 
 _EDGE_FRAMES = 6
-"""Frames at either end of a segment that do not count: the channels between the stages fill and drain in them."""
+"""Frames at either end of a replay's segment that do not count: channels fill and drain in them. Live there are none."""
 _FEWEST_FRAMES = 24
 
 
@@ -224,7 +224,7 @@ def _segment(measured: Measurement, recorder: Recorder, frames: int, segment_s: 
 def _steady(looks: list[Look], plan: Plan) -> tuple[list[Look], float, float]:
     """The looks between the edges of a segment, and when the first of them began to count and the last one ended."""
     ends_s = sorted({look.ended_s for look in looks})
-    edge = -(-_EDGE_FRAMES // plan.batch)
+    edge = 1 if plan.cameras else -(-_EDGE_FRAMES // plan.batch)
     if len(ends_s) < 2 * edge + 2:
         raise ConfigError(
             f"{plan.uri}: only {len(looks)} frames came within a segment of --duration {plan.duration_s:g}; "
