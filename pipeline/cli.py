@@ -26,6 +26,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "replay": ("pipeline.replay", "segment a recording and write overlays, scenes or masks"),
     "live": ("pipeline.live.command", "segment live cameras: the newest frame, or an honest no signal"),
+    "profile": ("evaluation.profile.command", "how fast the pipeline is, next to its engine alone"),
     "evaluate": ("evaluation.command", "measure a model's accuracy on labelled data"),
     "build": ("pipeline.build", "build TensorRT engines for the GPU of this machine"),
     "engines": ("pipeline.cached_engines", "list the engines that were built, or remove them"),

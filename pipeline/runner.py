@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -183,12 +183,21 @@ class Runner:
                 self._engine_description = perception.engine.description
                 self._started_s = time.perf_counter()
                 self._ready.set()
-                for scene in perception.see_each(takewhile(lambda _: not self._stop.is_set(), frames)):
+                for scene in self._seen(perception):
                     self._meter.count()
                     self._scenes.put(scene)
         finally:
             frames.abandon()
             self._scenes.close()
+
+    def _seen(self, perception: Perception) -> Iterator[Scene]:
+        """The scenes of all frames until the run is stopped: in batches where the engine was opened for them."""
+        frames = self._capture.frames
+        if perception.capacity == 1:
+            yield from perception.see_each(takewhile(lambda _: not self._stop.is_set(), frames))
+            return
+        for batch in takewhile(lambda _: not self._stop.is_set(), frames.batches(perception.capacity)):
+            yield from perception.see_all(batch)
 
     def _publish(self) -> None:
         painter = OverlayPainter() if any(outlet.sink.needs_overlay for outlet in self._outlets) else None

@@ -71,6 +71,17 @@ class Channel(Generic[T]):
             if item is not None:
                 yield item
 
+    def batches(self, size: int) -> Iterator[list[T]]:
+        """Every item, so many at a time; at the end what is left."""
+        batch: list[T] = []
+        for item in self:
+            batch.append(item)
+            if len(batch) == size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
     @property
     def finished(self) -> bool:
         """Whether no item is left and none will come."""

@@ -11,13 +11,16 @@ import av
 import cv2
 import numpy as np
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace
+from numpy.typing import NDArray
 
 from pipeline.scene import BgrImage
+from pipeline.sinks.yuv import fill_planes
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.packet import Packet
+    from av.video.plane import VideoPlane
     from av.video.stream import VideoStream
 
 __all__ = ["KEYFRAME_EVERY_S", "TICKS_PER_S", "H264Writer", "fitted"]
@@ -101,7 +104,6 @@ class H264Writer:
         self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
         # Half of the cores: the network needs the others. More than four only add delay at this preset.
         self._stream.codec_context.thread_count = threads or min(4, max(1, (os.cpu_count() or 2) // 2))
-        self._converter = VideoReformatter()
         self._origin_s: float | None = None
         self._last_tick = -1
         self._next_keyframe_tick = 0
@@ -141,13 +143,10 @@ class H264Writer:
         height, width = self.size_hw
         if height % 2 or width % 2:
             picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        return self._converter.reformat(
-            av.VideoFrame.from_numpy_buffer(picture, format="bgr24"),
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-        )
+        frame = av.VideoFrame(picture.shape[1], picture.shape[0], "yuv420p")
+        frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
+        fill_planes(np.ascontiguousarray(picture).reshape(picture.shape[0], -1), *map(_plane, frame.planes))
+        return frame
 
     def _mux(self, packets: Iterable[Packet[VideoStream]]) -> None:
         for packet in packets:
@@ -156,3 +155,9 @@ class H264Writer:
             self._before_packet(packet.is_keyframe)
             self._container.mux(packet)
             self._after_packet()
+
+
+def _plane(plane: VideoPlane) -> NDArray[np.uint8]:
+    """The encoder's own memory, (H, W), rows strided."""
+    rows: NDArray[np.uint8] = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    return rows[: plane.height, : plane.width]

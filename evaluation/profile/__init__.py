@@ -1,0 +1,1 @@
+"""The command `profile`: how fast the pipeline is, next to the fastest that its engine and decoder could be."""

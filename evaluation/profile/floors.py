@@ -1,0 +1,123 @@
+"""What no pipeline can be faster than: its engine alone, its decoder alone, and both on the cores that they share."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engines.base import Engine
+from pipeline.scene import Frame
+
+__all__ = ["Floor", "Slice", "measure_decoder", "measure_engine", "shared_floor_ms"]
+
+_FEWEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A stretch of time in which one part ran alone.
+
+    Attributes:
+        began_s: `time.perf_counter()`.
+        ended_s: Likewise.
+        frame_ms: Wall clock a frame, one entry a call.
+        cpu_ms: CPU time of the whole process a frame.
+    """
+
+    began_s: float
+    ended_s: float
+    frame_ms: tuple[float, ...]
+    cpu_ms: float
+
+    @property
+    def median_ms(self) -> float:
+        """Median of `frame_ms`."""
+        return statistics.median(self.frame_ms)
+
+    @property
+    def mean_ms(self) -> float:
+        """Mean of `frame_ms`."""
+        return statistics.fmean(self.frame_ms)
+
+
+@dataclass(slots=True)
+class Floor:
+    """All slices in which one part ran alone.
+
+    Attributes:
+        name: Of the part.
+        slices: In the order of time.
+    """
+
+    name: str
+    slices: list[Slice] = field(default_factory=list)
+
+    @property
+    def median_ms(self) -> float:
+        """Median over every call of every slice."""
+        return statistics.median(value for part in self.slices for value in part.frame_ms)
+
+    @property
+    def cpu_ms(self) -> float:
+        """CPU time a frame: the median slice's."""
+        return statistics.median(part.cpu_ms for part in self.slices)
+
+
+def measure_engine(engine: Engine, slice_s: float) -> Slice:
+    """Run an engine again and again on the same random pictures, one call after the other, for some time.
+
+    That is what OpenVINO's ``benchmark_app -api sync`` and TensorRT's ``trtexec`` (with data transfers) do. `infer` is
+    synchronous: launch, copies and waiting for the device are in every duration.
+
+    Args:
+        engine: Open; full batches are run.
+        slice_s: How long.
+    """
+    shape = engine.spec.input_shape
+    tensor = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    engine.infer(tensor)  # the caches are another's
+    durations_ms: list[float] = []
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    last_s = began_s
+    while last_s - began_s < slice_s or len(durations_ms) < _FEWEST:
+        engine.infer(tensor)
+        now_s = time.perf_counter()
+        durations_ms.append((now_s - last_s) * 1e3 / shape[0])
+        last_s = now_s
+    cpu_ms = (time.process_time() - began_cpu_s) * 1e3 / (len(durations_ms) * shape[0])
+    return Slice(began_s, last_s, tuple(durations_ms), cpu_ms)
+
+
+def measure_decoder(frames: Iterator[Frame], slice_s: float) -> Slice:
+    """Read a recording and do nothing with its frames, for some time.
+
+    Args:
+        frames: Of a recording without end; read on from where the last slice ended.
+        slice_s: How long.
+
+    Raises:
+        SourceError: It is damaged.
+    """
+    durations_ms: list[float] = []
+    began_s, began_cpu_s = time.perf_counter(), time.process_time()
+    last_s = began_s
+    while last_s - began_s < slice_s or len(durations_ms) < _FEWEST:
+        next(frames)
+        now_s = time.perf_counter()
+        durations_ms.append((now_s - last_s) * 1e3)
+        last_s = now_s
+    cpu_ms = (time.process_time() - began_cpu_s) * 1e3 / len(durations_ms)
+    return Slice(began_s, last_s, tuple(durations_ms), cpu_ms)
+
+
+def shared_floor_ms(floors: tuple[Floor, ...], cores: int) -> float:
+    """Milliseconds a frame of a pipeline without any work of its own, all of whose parts overlap on `cores` cores.
+
+    No frame can take less than the longest part alone, nor less than all parts' CPU time shared out evenly.
+    """
+    longest_ms = max(floor.median_ms for floor in floors)
+    return max(longest_ms, sum(floor.cpu_ms for floor in floors) / cores)

@@ -1,0 +1,234 @@
+"""One profile from beginning to end.
+
+Pipeline and floors are measured in turns, so that a machine's drift shows:
+
+    warm-up │ engine decode │ PIPELINE │ engine decode │ PIPELINE │ … │ PIPELINE │ engine decode
+            └─ floors ──────┘  segment                                           └─ floors ──────┘
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+
+from engines.artifact import ModelArtifact
+from engines.base import Engine
+from engines.factory import choose_input_size, open_engine
+from evaluation.profile.cameras import run_cameras
+from evaluation.profile.clip import Looped
+from evaluation.profile.floors import Floor, measure_decoder, measure_engine
+from evaluation.profile.recorder import Look, ObservedPerception, Recorder
+from evaluation.profile.watch import MachineWatch
+from pipeline.capture import Capture
+from pipeline.config import EngineConfig
+from pipeline.errors import ConfigError
+from pipeline.runner import Runner
+from pipeline.scene import Frame
+from pipeline.sources import SourceInfo, open_source
+
+__all__ = ["SEGMENTS", "Measurement", "Plan", "Segment", "measure"]
+
+SEGMENTS = 8
+"""Repetitions: 4 on each side would be the fewest from which Mann and Whitney's test can tell anything."""
+
+_ENGINE_SHARE, _DECODER_SHARE = 0.35, 0.2
+"""Length of the slices in which a floor is measured, as a share of a segment's."""
+
+_WARM_UP_FRAMES, _WARM_UP_S = 30, 2.0
+"""How long the run goes that does not count: frames of a replay, seconds of live cameras."""
+
+_EDGE_FRAMES = 6
+"""Frames at either end of a replay that do not count: channels fill and drain in them. Live there are none."""
+_FEWEST_FRAMES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be profiled.
+
+    Attributes:
+        uri: The recording.
+        artifact: The model.
+        config: Engine, precision, size and threads.
+        batch: Pictures in one call of the engine.
+        cameras: How many live cameras play the recording; 0 replays it.
+        duration_s: How long the pipeline is measured, all segments together.
+    """
+
+    uri: str
+    artifact: ModelArtifact
+    config: EngineConfig
+    batch: int
+    cameras: int
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of time in which the pipeline ran.
+
+    Attributes:
+        began_s: From when on frames count, `time.perf_counter()`.
+        ended_s: Until when.
+        frames: Scenes made between the two.
+        cpu_ms: CPU time of the process a frame.
+        looks: Those frames.
+        memory_mb: Of the process, the most within it.
+        dropped: Frames that did not become scenes, by cause; nothing for a replay.
+    """
+
+    began_s: float
+    ended_s: float
+    frames: int
+    cpu_ms: float
+    looks: tuple[Look, ...]
+    memory_mb: float
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def frame_ms(self) -> float:
+        """Milliseconds from one scene to the next."""
+        return (self.ended_s - self.began_s) * 1e3 / self.frames
+
+
+@dataclass(slots=True)
+class Measurement:
+    """Everything that was measured.
+
+    Attributes:
+        plan: What was profiled.
+        source: The recording.
+        engine: Description of the engine.
+        input_size_hw: (H, W) of the network's input.
+        recorder: Laps of the measured segments.
+        watch: The machine meanwhile.
+        engine_floor: The engine alone.
+        decode_floor: The decoder alone.
+        segments: The pipeline.
+        warm_up_s: How long getting ready took: opening the engine, loading or compiling kernels, first frames.
+        warm_up_frames: How many frames were run before anything was counted.
+        alone_mb: The most memory that the process had while the pipeline alone was open.
+    """
+
+    plan: Plan
+    source: SourceInfo
+    recorder: Recorder
+    watch: MachineWatch
+    engine: str = ""
+    input_size_hw: tuple[int, int] = (0, 0)
+    engine_floor: Floor = field(default_factory=lambda: Floor("engine"))
+    decode_floor: Floor = field(default_factory=lambda: Floor("decode"))
+    segments: list[Segment] = field(default_factory=list)
+    warm_up_s: float = 0.0
+    warm_up_frames: int = 0
+    alone_mb: float = 0.0
+
+
+def measure(
+    plan: Plan, watch: MachineWatch, on_progress: Callable[[str, float], None], on_note: Callable[[str], None]
+) -> Measurement:
+    """Profile.
+
+    Args:
+        plan: What.
+        watch: Started; looks at the machine meanwhile.
+        on_progress: Called with what happens now, and the share that is done.
+        on_note: Called with what the engine has to say while it is opened.
+
+    Raises:
+        ClearwayError: The recording or the engine is at fault.
+    """
+    source = open_source(plan.uri)
+    source.close()
+    measured = Measurement(plan, source.info, Recorder(), watch)
+    on_progress("warming up: the first run on a machine compiles for about a minute", 0.0)
+    began_s = time.perf_counter()
+    warm = _segment(measured, Recorder(), _warm_up_frames(plan), _WARM_UP_S)
+    measured.warm_up_s = time.perf_counter() - began_s
+    measured.warm_up_frames, measured.alone_mb = _warm_up_frames(plan), warm.memory_mb
+    segment_s = plan.duration_s / SEGMENTS
+    with (
+        _open(plan, source.info.size_hw, on_note) as engine,
+        contextlib.closing(Looped(plan.uri, sys.maxsize).frames()) as decoder,
+    ):
+        measured.engine, measured.input_size_hw = engine.description, engine.spec.input_size_hw
+        frame_ms = warm.frame_ms
+        for number in range(SEGMENTS):
+            on_progress(f"segment {number + 1} of {SEGMENTS}", number / SEGMENTS)
+            _measure_floors(measured, engine, decoder, segment_s)
+            frames = _whole_batches(segment_s * 1e3 / frame_ms + 2 * _EDGE_FRAMES, plan.batch)
+            # Live cameras are run for a time: not so short a one that nothing would come between the edges.
+            lasting_s = max(segment_s, _FEWEST_FRAMES * frame_ms / 1e3)
+            segment = _segment(measured, measured.recorder, frames, lasting_s)
+            measured.segments.append(segment)
+            frame_ms = segment.frame_ms
+        _measure_floors(measured, engine, decoder, segment_s)
+    return measured
+
+
+def _warm_up_frames(plan: Plan) -> int:
+    return _whole_batches(_WARM_UP_FRAMES, plan.batch)
+
+
+def _whole_batches(frames: float, batch: int) -> int:
+    return max(1, round(max(frames, _FEWEST_FRAMES) / batch)) * batch
+
+
+def _measure_floors(measured: Measurement, engine: Engine, decoder: Iterator[Frame], segment_s: float) -> None:
+    measured.engine_floor.slices.append(measure_engine(engine, _ENGINE_SHARE * segment_s))
+    measured.decode_floor.slices.append(measure_decoder(decoder, _DECODER_SHARE * segment_s))
+
+
+def _open(plan: Plan, size_hw: tuple[int, int], on_note: Callable[[str], None] = lambda _: None) -> Engine:
+    config = plan.config
+    return open_engine(
+        plan.artifact,
+        kind=config.engine,
+        size_hw=config.size_hw or choose_input_size(plan.artifact, size_hw),
+        batch=plan.batch,
+        precision=config.precision,
+        threads=config.threads or None,
+        on_note=on_note,
+    )
+
+
+def _segment(measured: Measurement, recorder: Recorder, frames: int, segment_s: float) -> Segment:
+    """Run the pipeline once, from opening its engine to closing it."""
+    plan, watch = measured.plan, measured.watch
+    first_look, first_sample = len(recorder.looks), len(watch.samples)
+    dropped: dict[str, int] = {}
+    if plan.cameras:
+        dropped = run_cameras(
+            plan.uri,
+            plan.cameras,
+            recorder,
+            lambda size_hw, _: ObservedPerception(_open(plan, size_hw), recorder),
+            segment_s,
+        )
+    else:
+        clip = Looped(plan.uri, frames)
+        perceive = partial(ObservedPerception, recorder=recorder)
+        Runner(Capture(clip, recorder), lambda: perceive(_open(plan, clip.info.size_hw)), [], recorder).run()
+    cpu_s = time.process_time() - recorder.ready_cpu_s
+    recorder.forget_threads()
+    looks = recorder.looks[first_look:]
+    counted, began_s, ended_s = _steady(looks, plan)
+    memory_mb = max((sample.memory_mb for sample in watch.samples[first_sample:]), default=watch.memory_mb())
+    return Segment(began_s, ended_s, len(counted), cpu_s * 1e3 / len(looks), tuple(counted), memory_mb, dropped)
+
+
+def _steady(looks: list[Look], plan: Plan) -> tuple[list[Look], float, float]:
+    """The looks between the edges of a segment, and when the first of them began to count and the last one ended."""
+    ends_s = sorted({look.ended_s for look in looks})
+    edge = 1 if plan.cameras else -(-_EDGE_FRAMES // plan.batch)
+    if len(ends_s) < 2 * edge + 2:
+        raise ConfigError(
+            f"{plan.uri}: only {len(looks)} frames came within a segment of --duration {plan.duration_s:g}; "
+            "give it more seconds"
+        )
+    began_s, ended_s = ends_s[edge], ends_s[-1 - edge]
+    return [look for look in looks if began_s < look.ended_s <= ended_s], began_s, ended_s

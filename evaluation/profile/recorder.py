@@ -1,0 +1,144 @@
+"""Watches a run without changing it: every lap of every stage, and the way of every frame through the perception."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from engines.base import Engine
+from pipeline.perception import Perception
+from pipeline.scene import Frame, Scene
+from pipeline.timings import StageTimings
+
+__all__ = ["Look", "ObservedPerception", "Recorder", "Span"]
+
+_SPAN_LIMIT = 200_000
+"""Laps that are kept for traces and plots: half an hour at 25 frames a second. Quantiles count all of them."""
+
+
+class Span(NamedTuple):
+    """One lap of a stage.
+
+    Attributes:
+        stage: Which.
+        thread: Name of the thread that did it.
+        ended_s: `time.perf_counter()` at its end.
+        duration_ms: Wall clock; of a batch, the share of one frame.
+        cpu_ms: What the thread itself computed since its last lap; None where it had none before. Threads of a library
+            that work for it are not in it.
+    """
+
+    stage: str
+    thread: str
+    ended_s: float
+    duration_ms: float
+    cpu_ms: float | None
+
+
+class Look(NamedTuple):
+    """One frame's way through the perception.
+
+    Attributes:
+        camera: Its camera; "" for a recording.
+        number: Its place among the frames of that camera, or of the run.
+        captured_s: When the decoder handed it over, or the camera took it; `time.monotonic()`.
+        began_s: When the perception took it up, on the same clock.
+        ended_s: When its scene was there.
+    """
+
+    camera: str
+    number: int
+    captured_s: float
+    began_s: float
+    ended_s: float
+
+    @property
+    def age_ms(self) -> float:
+        """From capture to result."""
+        return (self.ended_s - self.captured_s) * 1e3
+
+
+class Recorder(StageTimings):
+    """Stage timings that also keep single laps, the CPU time in them, and when each frame was looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spans: list[Span] = []
+        self.looks: list[Look] = []
+        self.spans_lost = 0
+        self.ready_cpu_s = 0.0
+        self._cpu_s: dict[int, float] = {}
+        self._cpu_totals_ms: defaultdict[str, float] = defaultdict(float)
+        self._cpu_laps: defaultdict[str, int] = defaultdict(int)
+
+    def add(self, stage: str, duration_ms: float) -> None:
+        """Count one duration, and keep it."""
+        ended_s, cpu_s = time.perf_counter(), time.thread_time()
+        super().add(stage, duration_ms)
+        thread = threading.current_thread()
+        before_s = self._cpu_s.get(thread.ident or 0)
+        cpu_ms = None if before_s is None else (cpu_s - before_s) * 1e3
+        with self._lock:
+            self._cpu_s[thread.ident or 0] = cpu_s
+            if cpu_ms is not None:
+                self._cpu_totals_ms[stage] += cpu_ms
+                self._cpu_laps[stage] += 1
+            if len(self.spans) < _SPAN_LIMIT:
+                self.spans.append(Span(stage, thread.name, ended_s, duration_ms, cpu_ms))
+            else:
+                self.spans_lost += 1
+
+    def ready(self) -> None:
+        """The engine is open and warm: CPU time of the process, `ready_cpu_s`, counts from now on."""
+        self.ready_cpu_s = time.process_time()
+
+    def begin(self) -> None:
+        """CPU time of this thread counts from now on."""
+        with self._lock:
+            self._cpu_s[threading.get_ident()] = time.thread_time()
+
+    def forget_threads(self) -> None:
+        """The threads are gone; others may get their numbers."""
+        with self._lock:
+            self._cpu_s.clear()
+
+    def looked_at(self, frames: Sequence[Frame], began_s: float, ended_s: float) -> None:
+        """Frames went through the perception together."""
+        with self._lock:
+            if len(self.looks) < _SPAN_LIMIT:
+                self.looks += [
+                    Look(frame.camera, frame.index, frame.captured_at_s, began_s, ended_s) for frame in frames
+                ]
+
+    def cpu_ms(self) -> dict[str, float]:
+        """Mean CPU time a frame of the threads that did each stage; see `Span.cpu_ms`."""
+        with self._lock:
+            return {stage: total / self._cpu_laps[stage] for stage, total in self._cpu_totals_ms.items()}
+
+
+class ObservedPerception(Perception):
+    """The perception itself, and a note of when it looked at which frame."""
+
+    def __init__(self, engine: Engine, recorder: Recorder) -> None:
+        super().__init__(engine, recorder)
+        self._recorder = recorder
+        self._is_warm = False
+
+    def warm_up(self, size_hw: tuple[int, int]) -> None:
+        """As `Perception.warm_up`; not recorded."""
+        self._is_warm = False
+        super().warm_up(size_hw)
+        self._is_warm = True
+        self._recorder.ready()
+
+    def see_all(self, frames: Sequence[Frame]) -> list[Scene]:
+        """As `Perception.see_all`."""
+        self._recorder.begin()
+        began_s = time.monotonic()
+        scenes = super().see_all(frames)
+        if self._is_warm:
+            self._recorder.looked_at(frames, began_s, time.monotonic())
+        return scenes
