@@ -17,15 +17,6 @@ from tests.live.network import CorruptingProxy, LossyNetwork
 from tests.live.witness import WitnessedRun
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run what takes minutes (the soak: an hour) only where it is asked for."""
-    if "slow" in config.option.markexpr:
-        return
-    for item in items:
-        if item.path.parent == Path(__file__).parent and item.get_closest_marker("slow") is not None:
-            item.add_marker(pytest.mark.skip(reason="takes minutes; run it with -m slow"))
-
-
 @pytest.fixture(scope="session")
 def gstreamer() -> None:
     """Skips, saying why, where the RTSP server cannot run."""
