@@ -47,7 +47,7 @@ def test_an_address_without_a_camera_is_one_line_and_exit_code_2(rtsp_camera: Rt
 
 
 def test_a_disk_that_fills_up_while_recording_stops_the_recording_and_not_the_run(
-    rtsp_camera: RtspCameras, small_disk: Path, tmp_path: Path, driving_data: Path
+    rtsp_camera: RtspCameras, small_disk: Path, tmp_path: Path, driving_data: Path, note: Callable[..., None]
 ):
     clip = driving_data / "clips" / "udacity_solidWhiteRight.mp4"
     camera = rtsp_camera("--gop", "12", "--clip", str(clip), "--kbps", "6000")
@@ -60,6 +60,7 @@ def test_a_disk_that_fills_up_while_recording_stops_the_recording_and_not_the_ru
         outputs = run.figures["outputs"]
     assert code in {2, 130}, run.messages
     failed = [reason for name, reason in outputs.items() if "drive" in name and reason]
+    note(outputs=outputs, scenes_after=len(run.scenes) - before)
     kept = sum(path.stat().st_size for path in (small_disk / "drive").rglob("*.mp4"))
     assert failed, outputs
     assert "space" in failed[0], failed
@@ -76,7 +77,7 @@ def test_after_a_power_cut_all_but_the_last_second_is_playable(
     camera = rtsp_camera("--codec", codec, "--gop", "12")
     with LiveProcess([camera.uri], "--record", tmp_path / "drive", *SMALL, "--quiet", folder=tmp_path) as run:
         wait_until(lambda: has_live_scenes(run, 30), 60, "scenes")
-        time.sleep(2.0)
+        time.sleep(1.0)
         run.kill()
         cut_ms = clock.now_ms()
     (folder,) = (path for path in (tmp_path / "drive").iterdir() if path.is_dir())

@@ -191,7 +191,7 @@ def test_a_network_that_loses_a_third(
     place = {"address": lossy_network.camera_address, "prefix": lossy_network.camera_prefix}
     run = watching(rtsp_camera("--codec", codec, *GOP, **place).uri, transport=transport)
     lossy_network.lose(0.3)
-    time.sleep(4.0)
+    time.sleep(3.0)
     lossy_network.lose(0.0)
     # TCP has the lost packets to send again first, and doubles its pauses while they are lost (RFC 6298).
     recovers(run, allowance_s=3.0 if transport == "tcp" else 0.0)
