@@ -197,6 +197,25 @@ def test_a_network_that_loses_a_third(
     recovers(run, allowance_s=3.0 if transport == "tcp" else 0.0)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_damage_lasts_until_the_next_key_frame_also_where_that_is_far_away(
+    lossy_network: LossyNetwork,
+    rtsp_camera: RtspCameras,
+    watching: Start,
+    recovers: Check,
+    driving_data: Path,
+    codec: str,
+):
+    clip = driving_data / "clips" / "udacity_solidWhiteRight.mp4"
+    place = {"address": lossy_network.camera_address, "prefix": lossy_network.camera_prefix}
+    run = watching(rtsp_camera("--codec", codec, "--gop", "100", "--clip", str(clip), **place).uri, transport="udp")
+    lossy_network.lose(0.1)
+    run.wait_until(lambda: run.runner.status().cameras[0].dropped["corrupt"] > 0, 20, "counting damaged pictures")
+    lossy_network.lose(0.0)
+    recovers(run, allowance_s=5.0)
+
+
 @pytest.mark.parametrize(
     ("transport", "away_s"), [("tcp", 1.3), pytest.param("udp", 2.5, marks=SLOW), pytest.param("tcp", 5.5, marks=SLOW)]
 )
