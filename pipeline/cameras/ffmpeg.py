@@ -87,6 +87,7 @@ class FfmpegConnection:
             raise SignalLostError(f"{self._address}: no such device; is the camera plugged in?")
         self._losses = _LossLog() if kind == "rtsp" and config.transport == "udp" else None
         url, demuxer, options = _how_to_open(config, kind)
+        began_s = time.monotonic()
         try:
             if kind == "rtsp":
                 _knock(url, min(_KNOCK_LIMIT_S, open_limit_s))
@@ -103,7 +104,8 @@ class FfmpegConnection:
                 self._losses.close()
             permanent = isinstance(error, (HTTPUnauthorizedError, HTTPForbiddenError))
             limit_s = open_limit_s if isinstance(error, FFmpegError) else min(_KNOCK_LIMIT_S, open_limit_s)
-            raise SignalLostError(f"{self._address}: {_why_not(error, limit_s)}", permanent=permanent) from error
+            reason = _why_not(error, limit_s, time.monotonic() - began_s)
+            raise SignalLostError(f"{self._address}: {reason}", permanent=permanent) from error
         if kind == "v4l2":
             _never_block(url)
         if not self._container.streams.video:
@@ -280,12 +282,14 @@ def _never_block(device: str) -> None:
                 os.set_blocking(int(entry.name), False)
 
 
-def _why_not(error: Exception, limit_s: float) -> str:
+def _why_not(error: Exception, limit_s: float, waited_s: float) -> str:
     if isinstance(error, HTTPUnauthorizedError):
         return "the camera asks for a name and a password, as in rtsp://name:password@host/…"
     if isinstance(error, HTTPForbiddenError):
         return "the camera forbids it (403)"
-    if isinstance(error, (ExitError, TimeoutError)):
+    # An RTSP server that never answers is "invalid data" to FFmpeg once its time is over.
+    mute = isinstance(error, FFmpegError) and waited_s >= limit_s
+    if mute or isinstance(error, (ExitError, TimeoutError)):
         return f"does not answer within {limit_s:g} s"
     return f"cannot be opened ({_said(error)})"
 
