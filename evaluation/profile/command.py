@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     _check(args)
     _refuse_unwritable_outputs(args)
     plan = Plan(
-        uri=args.input or str(drive_clip(console.note)),
+        uri=(args.input or str(drive_clip(console.note))).removeprefix("file://"),
         artifact=load_artifact(find_model(config.model)),
         config=config,
         batch=args.batch or max(1, args.cameras),

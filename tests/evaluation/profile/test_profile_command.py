@@ -144,6 +144,7 @@ def test_cameras_go_through_the_live_run(clip: Path, tmp_path: Path):
     figures = figures_of(tmp_path)
     assert figures["settings"]["cameras"] == figures["settings"]["batch"] == 2
     assert figures["offered_fps"] == 50
+    assert figures["decodes_per_scene"] >= 1
     assert set(figures["dropped"]) == {"late", "superseded", "corrupt", "engine", "starting"}
     threads = {
         e["args"]["name"]
