@@ -90,8 +90,8 @@ class ProfileFigures(msgspec.Struct, frozen=True, kw_only=True):
             shared out evenly to all cores, whichever is more; with cameras for all frames that are decoded.
         floors_cpu_ms: CPU time of ``decode`` and ``engine`` alone, on all cores together.
         timings_ms: Wall clock by stage. Stages run side by side: they do not add up to a frame.
-        cpu_ms: CPU time by stage of the thread that does it; ``total`` is the whole process's, ``others`` what is left:
-            the engine's and the decoder's own threads.
+        cpu_ms: CPU time a scene by stage, of the thread that does it; ``total`` is the whole process's, ``others`` what
+            is left: the engine's and the decoder's own threads.
         frame_ms: From one scene to the next.
         age_ms: From capture to result, waiting included.
         dropped: Frames that did not become scenes, by cause; nothing is dropped in a replay.
@@ -170,6 +170,7 @@ def collect_figures(measured: Measurement, gpus: list[str], timer_us: float) -> 
     frames = sum(segment.frames for segment in measured.segments)
     frame_ms = sum(segment.frame_ms * segment.frames for segment in measured.segments) / frames
     decodes = _decodes_per_scene(measured)
+    cpu_ms = _cpu(measured, decodes)
     shared_ms = shared_floor_ms(measured.engine_floor, measured.decode_floor, machine.cores, decodes)
     floors_cpu_ms = measured.engine_floor.cpu_ms + measured.decode_floor.cpu_ms * decodes
     segments = _segments(measured)
@@ -177,7 +178,6 @@ def collect_figures(measured: Measurement, gpus: list[str], timer_us: float) -> 
     table = measured.recorder.table()
     samples = _while_running(measured)
     floors_ms = {floor.name: floor.median_ms for floor in floors}
-    cpu_ms = _cpu(measured)
     rate_hz = measured.source.frame_rate_hz
     return ProfileFigures(
         fps=round(1e3 / frame_ms, 2),
@@ -297,8 +297,9 @@ def _between_ms(segments: Sequence[Segment]) -> list[float]:
     return between
 
 
-def _cpu(measured: Measurement) -> dict[str, float]:
+def _cpu(measured: Measurement, decodes_per_scene: float) -> dict[str, float]:
     stages = measured.recorder.cpu_ms()
+    stages["decode"] = stages.get("decode", 0.0) * decodes_per_scene
     total_ms = statistics.median(segment.cpu_ms for segment in measured.segments)
     return _rounded(stages | {"others": max(0.0, total_ms - sum(stages.values())), "total": total_ms})
 
