@@ -32,7 +32,7 @@ INPUT is any recording that `replay` takes; without one, a rendered drive is enc
 --compare measures nothing: it says whether B is slower than A, and ends with 1 if it is, else with 0.
 """
 _DURATION_S = 16.0
-_SHORTEST_S, _LONGEST_S = 0.5, 36_000.0
+_SHORTEST_S, _LONGEST_S = 0.5, 3600.0
 _MOST_CAMERAS = 64
 _MOST_BATCH = 64
 
