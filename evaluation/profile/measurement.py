@@ -42,7 +42,7 @@ _WARM_UP_FRAMES, _WARM_UP_S = 30, 2.0
 """How long the run goes that does not count: frames of a replay, seconds of live cameras."""
 
 _EDGE_FRAMES = 6
-"""Frames at either end of a replay's segment that do not count: channels fill and drain in them."""
+"""Frames at either end of a replay that do not count: channels fill and drain in them. Live there are none."""
 _FEWEST_FRAMES = 24
 
 
