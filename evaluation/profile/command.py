@@ -71,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     console = Console(quiet=args.quiet)
     if args.compare is not None:
         return _compare(args, console)
-    config = load_config(EngineConfig, None, {name: getattr(args, name) for name in EngineConfig.__struct_fields__})
+    flags = {name: getattr(args, name, None) for name in EngineConfig.__struct_fields__}
+    config = load_config(EngineConfig, None, flags)
     _check(args)
     _refuse_unwritable_outputs(args)
     plan = Plan(
