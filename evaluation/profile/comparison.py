@@ -170,4 +170,6 @@ def _verdict(judged: Ratio, frame: Ratio, engine: Ratio, judged_by: str) -> str:
         return f"slower: {times}"
     if judged_by != "frame" and frame.is_longer and engine.is_longer:
         return f"not slower: {times}; but the bare engine takes {engine.estimate:.3f} times as long: the machine, or it"
-    return f"{'faster' if judged.is_shorter else 'not slower'}: {times}"
+    if judged.is_shorter:
+        return f"faster: {times}"
+    return f"{'not slower' if judged.high <= 1 + MARGIN else 'not shown to be slower'}: {times}"

@@ -87,14 +87,15 @@ class ProfileFigures(msgspec.Struct, frozen=True, kw_only=True):
         cpu_efficiency: CPU time of decoder and engine alone / that of the whole process a frame. Other programs on the
             machine, which the others suffer from, hardly change it.
         floors_ms: ``decode`` and ``engine`` alone; ``sum`` of both; ``shared``: the longest of them, or their CPU time
-            shared out evenly to all cores, whichever is more.
+            shared out evenly to all cores, whichever is more; with cameras for all frames that are decoded.
         floors_cpu_ms: CPU time of ``decode`` and ``engine`` alone, on all cores together.
         timings_ms: Wall clock by stage. Stages run side by side: they do not add up to a frame.
-        cpu_ms: CPU time by stage of the thread that does it; ``total`` is the whole process's, ``others`` what is left:
-            the engine's and the decoder's own threads.
+        cpu_ms: CPU time a scene by stage, of the thread that does it; ``total`` is the whole process's, ``others`` what
+            is left: the engine's and the decoder's own threads.
         frame_ms: From one scene to the next.
         age_ms: From capture to result, waiting included.
         dropped: Frames that did not become scenes, by cause; nothing is dropped in a replay.
+        decodes_per_scene: Frames decoded for each that became a scene; 1 for a replay.
         offered_fps: Frames a second that the cameras give; None for a replay, which takes what it can get.
         memory_mb: The most that the process held in RAM with the pipeline alone open.
         memory_growth_mb: From the first segment to the last.
@@ -132,6 +133,7 @@ class ProfileFigures(msgspec.Struct, frozen=True, kw_only=True):
     frame_ms: dict[str, float]
     age_ms: dict[str, float]
     dropped: dict[str, int]
+    decodes_per_scene: float
     offered_fps: float | None
     memory_mb: float
     memory_growth_mb: float
@@ -167,13 +169,15 @@ def collect_figures(measured: Measurement, gpus: list[str], timer_us: float) -> 
     floors = (measured.decode_floor, measured.engine_floor)
     frames = sum(segment.frames for segment in measured.segments)
     frame_ms = sum(segment.frame_ms * segment.frames for segment in measured.segments) / frames
-    shared_ms = shared_floor_ms(floors, machine.cores)
+    decodes = _decodes_per_scene(measured)
+    cpu_ms = _cpu(measured, decodes)
+    shared_ms = shared_floor_ms(measured.engine_floor, measured.decode_floor, machine.cores, decodes)
+    floors_cpu_ms = measured.engine_floor.cpu_ms + measured.decode_floor.cpu_ms * decodes
     segments = _segments(measured)
     between_ms = _between_ms(measured.segments)
     table = measured.recorder.table()
     samples = _while_running(measured)
     floors_ms = {floor.name: floor.median_ms for floor in floors}
-    cpu_ms = _cpu(measured)
     rate_hz = measured.source.frame_rate_hz
     return ProfileFigures(
         fps=round(1e3 / frame_ms, 2),
@@ -181,7 +185,7 @@ def collect_figures(measured: Measurement, gpus: list[str], timer_us: float) -> 
         efficiency=round(floors_ms["engine"] / frame_ms, 4),
         efficiency_range=_range(segment.engine_ms / segment.frame_ms for segment in segments),
         efficiency_against_floors=round(shared_ms / frame_ms, 4),
-        cpu_efficiency=round(sum(floor.cpu_ms for floor in floors) / cpu_ms["total"], 4),
+        cpu_efficiency=round(floors_cpu_ms / cpu_ms["total"], 4),
         floors_ms=_rounded(floors_ms | {"sum": sum(floors_ms.values()), "shared": shared_ms}),
         floors_cpu_ms=_rounded({floor.name: floor.cpu_ms for floor in floors}),
         timings_ms=table,
@@ -189,6 +193,7 @@ def collect_figures(measured: Measurement, gpus: list[str], timer_us: float) -> 
         frame_ms=quantiles(between_ms),
         age_ms=quantiles([look.age_ms for segment in measured.segments for look in segment.looks]),
         dropped=_dropped(measured),
+        decodes_per_scene=round(decodes, 3),
         offered_fps=round(measured.plan.cameras * rate_hz, 2) if measured.plan.cameras and rate_hz else None,
         memory_mb=round(measured.alone_mb, 1),
         memory_growth_mb=round(measured.segments[-1].memory_mb - measured.segments[0].memory_mb, 1),
@@ -274,6 +279,12 @@ def _dropped(measured: Measurement) -> dict[str, int]:
     return dict(dropped)
 
 
+def _decodes_per_scene(measured: Measurement) -> float:
+    """Frames that came before the engine was open are not counted: no CPU time of theirs is."""
+    lost = sum(count for cause, count in _dropped(measured).items() if cause != "starting")
+    return 1.0 + lost / len(measured.recorder.looks)
+
+
 def _between_ms(segments: Sequence[Segment]) -> list[float]:
     """Times between scenes. Those of one batch come at once: each gets its share."""
     between: list[float] = []
@@ -286,8 +297,9 @@ def _between_ms(segments: Sequence[Segment]) -> list[float]:
     return between
 
 
-def _cpu(measured: Measurement) -> dict[str, float]:
+def _cpu(measured: Measurement, decodes_per_scene: float) -> dict[str, float]:
     stages = measured.recorder.cpu_ms()
+    stages["decode"] = stages.get("decode", 0.0) * decodes_per_scene
     total_ms = statistics.median(segment.cpu_ms for segment in measured.segments)
     return _rounded(stages | {"others": max(0.0, total_ms - sum(stages.values())), "total": total_ms})
 

@@ -114,10 +114,17 @@ def measure_decoder(frames: Iterator[Frame], slice_s: float) -> Slice:
     return Slice(began_s, last_s, tuple(durations_ms), cpu_ms)
 
 
-def shared_floor_ms(floors: tuple[Floor, ...], cores: int) -> float:
-    """Milliseconds a frame of a pipeline without any work of its own, all of whose parts overlap on `cores` cores.
+def shared_floor_ms(engine: Floor, decode: Floor, cores: int, decodes_per_scene: float = 1.0) -> float:
+    """Milliseconds a scene of a pipeline without any work of its own, whose decoding and engine overlap.
 
-    No frame can take less than the longest part alone, nor less than all parts' CPU time shared out evenly.
+    No scene can take less than the longer part alone, nor less than the CPU time of both shared out evenly.
+
+    Args:
+        engine: The engine alone.
+        decode: The decoder alone.
+        cores: What they share.
+        decodes_per_scene: A live run decodes every frame of its cameras, and sees as many as the engine can. Several
+            cameras have a decoder each, so that only CPU time counts them.
     """
-    longest_ms = max(floor.median_ms for floor in floors)
-    return max(longest_ms, sum(floor.cpu_ms for floor in floors) / cores)
+    longest_ms = max(engine.median_ms, decode.median_ms)
+    return max(longest_ms, (engine.cpu_ms + decode.cpu_ms * decodes_per_scene) / cores)

@@ -162,7 +162,7 @@ def measure(
             _measure_floors(measured, engine, decoder, segment_s)
             frames = _whole_batches(segment_s * 1e3 / frame_ms + 2 * _EDGE_FRAMES, plan.batch)
             # Live cameras are run for a time: not so short a one that nothing would come between the edges.
-            lasting_s = max(segment_s, _FEWEST_FRAMES * frame_ms / 1e3)
+            lasting_s = max(segment_s, max(_FEWEST_FRAMES, 6 * plan.cameras) * frame_ms / 1e3)
             segment = _segment(measured, measured.recorder, frames, lasting_s)
             measured.segments.append(segment)
             frame_ms = segment.frame_ms
@@ -175,7 +175,13 @@ def _warm_up_frames(plan: Plan) -> int:
 
 
 def _whole_batches(frames: float, batch: int) -> int:
-    return max(1, round(max(frames, _FEWEST_FRAMES) / batch)) * batch
+    """So many frames, or as many as are needed for two batches between the edges."""
+    fewest = max(_FEWEST_FRAMES / batch, 2 * _edge_batches(batch) + 2)
+    return max(round(fewest), round(frames / batch)) * batch
+
+
+def _edge_batches(batch: int) -> int:
+    return -(-_EDGE_FRAMES // batch)
 
 
 def _measure_floors(measured: Measurement, engine: Engine, decoder: Iterator[Frame], segment_s: float) -> None:
@@ -224,7 +230,7 @@ def _segment(measured: Measurement, recorder: Recorder, frames: int, segment_s: 
 def _steady(looks: list[Look], plan: Plan) -> tuple[list[Look], float, float]:
     """The looks between the edges of a segment, and when the first of them began to count and the last one ended."""
     ends_s = sorted({look.ended_s for look in looks})
-    edge = 1 if plan.cameras else -(-_EDGE_FRAMES // plan.batch)
+    edge = 1 if plan.cameras else _edge_batches(plan.batch)
     if len(ends_s) < 2 * edge + 2:
         raise ConfigError(
             f"{plan.uri}: only {len(looks)} frames came within a segment of --duration {plan.duration_s:g}; "

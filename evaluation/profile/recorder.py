@@ -108,10 +108,7 @@ class Recorder(StageTimings):
     def looked_at(self, frames: Sequence[Frame], began_s: float, ended_s: float) -> None:
         """Frames went through the perception together."""
         with self._lock:
-            if len(self.looks) < _SPAN_LIMIT:
-                self.looks += [
-                    Look(frame.camera, frame.index, frame.captured_at_s, began_s, ended_s) for frame in frames
-                ]
+            self.looks += [Look(one.camera, one.index, one.captured_at_s, began_s, ended_s) for one in frames]
 
     def cpu_ms(self) -> dict[str, float]:
         """Mean CPU time a frame of the threads that did each stage; see `Span.cpu_ms`."""

@@ -244,24 +244,43 @@ def trace(points: NDArray[np.float32], reach: float, layer: NDArray[np.uint8]) -
         layer: (H, W), raised where the line is closer than what is there already. Points may lie outside.
     """
     height, width = layer.shape
-    slope = 255.0 / reach
+    slope = np.float32(255.0 / reach)
     for point in range(points.shape[0] - 1):
-        x1, y1 = points[point, 0] - 0.5, points[point, 1] - 0.5
-        x2, y2 = points[point + 1, 0] - 0.5, points[point + 1, 1] - 0.5
+        x1, y1 = points[point, 0] - np.float32(0.5), points[point, 1] - np.float32(0.5)
+        x2, y2 = points[point + 1, 0] - np.float32(0.5), points[point + 1, 1] - np.float32(0.5)
         if points[point, 1] < 0 or points[point + 1, 1] < 0:
             continue
         along_x, along_y = x2 - x1, y2 - y1
         squared = along_x * along_x + along_y * along_y
-        scale = 1.0 / squared if squared > 0 else 0.0
+        scale = np.float32(1.0) / squared if squared > 0 else np.float32(0.0)
         first_x, last_x = max(0, int(min(x1, x2) - reach)), min(width - 1, int(max(x1, x2) + reach) + 1)
         first_y, last_y = max(0, int(min(y1, y2) - reach)), min(height - 1, int(max(y1, y2) + reach) + 1)
+        if last_x < first_x:
+            continue
         for y in range(first_y, last_y + 1):
-            for x in range(first_x, last_x + 1):
-                share = min(1.0, max(0.0, ((x - x1) * along_x + (y - y1) * along_y) * scale))
-                off_x, off_y = x - x1 - share * along_x, y - y1 - share * along_y
-                closeness = 255.0 - slope * np.sqrt(off_x * off_x + off_y * off_y)
-                if closeness > layer[y, x]:
-                    layer[y, x] = np.uint8(closeness)
+            line = layer[y, first_x : last_x + 1]
+            _trace_row(np.float32(first_x) - x1, np.float32(y) - y1, along_x, along_y, scale, slope, line)
+
+
+@kernel(fastmath=True)
+def _trace_row(
+    first_x: np.float32,
+    y: np.float32,
+    along_x: np.float32,
+    along_y: np.float32,
+    scale: np.float32,
+    slope: np.float32,
+    line: NDArray[np.uint8],
+) -> None:
+    """One row of `trace`, from where the stretch of line begins. Without branches and in 32 bits, so that the compiler
+    vectorises it.
+    """
+    for place in range(line.size):
+        x = np.float32(place) + first_x
+        share = min(np.float32(1.0), max(np.float32(0.0), (x * along_x + y * along_y) * scale))
+        off_x, off_y = x - share * along_x, y - share * along_y
+        closeness = np.float32(255.0) - slope * np.sqrt(off_x * off_x + off_y * off_y)
+        line[place] = max(line[place], np.uint8(max(closeness, np.float32(0.0))))
 
 
 @kernel()

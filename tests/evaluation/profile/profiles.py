@@ -37,6 +37,7 @@ def a_profile(noise: float = 0.01) -> ProfileFigures:
         frame_ms=row,
         age_ms=row,
         dropped={},
+        decodes_per_scene=1.0,
         offered_fps=None,
         memory_mb=400.0,
         memory_growth_mb=0.0,

@@ -72,11 +72,19 @@ def test_a_pipeline_that_became_slower_is_told_from_a_machine_that_did():
     assert "1.1" in worse.verdict
     machine = compare_profiles(before, slowed(before, 1.0, machine=1.5))
     assert not machine.slower
+    assert machine.verdict.startswith("not slower")
     assert machine.frame.is_longer
     assert "the machine" in machine.verdict
     better = compare_profiles(before, slowed(before, 0.9))
     assert not better.slower
     assert better.verdict.startswith("faster")
+
+
+def test_an_interval_that_leaves_both_open_says_so():
+    before, after = a_profile(noise=0.3), slowed(a_profile(noise=0.3), 1.05)
+    comparison = compare_profiles(before, after)
+    assert not comparison.slower
+    assert comparison.verdict.startswith("not shown to be slower")
 
 
 def test_less_than_the_margin_is_not_called_slower():
