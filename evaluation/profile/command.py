@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", choices=get_args(Precision), help="arithmetic of the engine")
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the recording)")
     parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each physical core)")
+    parser.add_argument("--smoothing", choices=["auto", "on", "off"], help="steady classes over time (default: auto)")
     parser.add_argument("--batch", type=int, metavar="N", help="pictures in one call (default: 1, or one a camera)")
     parser.add_argument("--cameras", type=int, default=0, metavar="N", help="play INPUT as N live cameras")
     parser.add_argument(

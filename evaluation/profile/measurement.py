@@ -26,6 +26,7 @@ from evaluation.profile.watch import MachineWatch
 from pipeline.capture import Capture
 from pipeline.config import EngineConfig
 from pipeline.errors import ConfigError
+from pipeline.perception import smooths
 from pipeline.runner import Runner
 from pipeline.scene import Frame
 from pipeline.sources import SourceInfo, open_source
@@ -202,6 +203,15 @@ def _open(plan: Plan, size_hw: tuple[int, int], on_note: Callable[[str], None] =
     )
 
 
+def _perceive(measured: Measurement, size_hw: tuple[int, int], recorder: Recorder) -> ObservedPerception:
+    """The perception that `replay`, or `live`, would open."""
+    plan, source = measured.plan, measured.source
+    engine = _open(plan, size_hw)
+    by_default = bool(plan.cameras) or (source.is_video and not source.has_scenes)
+    smooth = smooths(plan.config.smoothing, engine, by_default=by_default)
+    return ObservedPerception(engine, recorder, smooth=smooth)
+
+
 def _segment(measured: Measurement, recorder: Recorder, frames: int, segment_s: float) -> Segment:
     """Run the pipeline once, from opening its engine to closing it."""
     plan, watch = measured.plan, measured.watch
@@ -212,13 +222,13 @@ def _segment(measured: Measurement, recorder: Recorder, frames: int, segment_s: 
             plan.uri,
             plan.cameras,
             recorder,
-            lambda size_hw, _: ObservedPerception(_open(plan, size_hw), recorder),
+            lambda size_hw, _: _perceive(measured, size_hw, recorder),
             segment_s,
         )
     else:
         clip = Looped(plan.uri, frames)
-        perceive = partial(ObservedPerception, recorder=recorder)
-        Runner(Capture(clip, recorder), lambda: perceive(_open(plan, clip.info.size_hw)), [], recorder).run()
+        perceive = partial(_perceive, measured, clip.info.size_hw, recorder)
+        Runner(Capture(clip, recorder), perceive, [], recorder).run()
     cpu_s = time.process_time() - recorder.ready_cpu_s
     recorder.forget_threads()
     looks = recorder.looks[first_look:]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from engines.base import Engine
@@ -119,8 +119,8 @@ class Recorder(StageTimings):
 class ObservedPerception(Perception):
     """The perception itself, and a note of when it looked at which frame."""
 
-    def __init__(self, engine: Engine, recorder: Recorder) -> None:
-        super().__init__(engine, recorder)
+    def __init__(self, engine: Engine, recorder: Recorder, *, smooth: bool = False) -> None:
+        super().__init__(engine, recorder, smooth=smooth)
         self._recorder = recorder
         self._is_warm = False
 
@@ -130,6 +130,23 @@ class ObservedPerception(Perception):
         super().warm_up(size_hw)
         self._is_warm = True
         self._recorder.ready()
+
+    def see_each(self, frames: Iterable[Frame]) -> Iterator[Scene]:
+        """As `Perception.see_each`. Where it goes through `see_all`, that notes the frames; else they are noted here,
+        from the moment at which they were taken up.
+        """
+        began_s: deque[float] = deque()
+
+        def taken_up() -> Iterator[Frame]:
+            for frame in frames:
+                began_s.append(time.monotonic())
+                yield frame
+
+        for scene in super().see_each(taken_up()):
+            taken_up_s, noted = began_s.popleft(), self._recorder.looks[-1:]
+            if not noted or noted[0].number != scene.frame.index:
+                self._recorder.looked_at([scene.frame], taken_up_s, time.monotonic())
+            yield scene
 
     def see_all(self, frames: Sequence[Frame]) -> list[Scene]:
         """As `Perception.see_all`."""
