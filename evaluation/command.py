@@ -70,7 +70,12 @@ def run(args: argparse.Namespace) -> int:
         gallery = Gallery(measurement.comparison.groups, labelled.frame_count)
     size_hw = (args.size[0], args.size[1]) if args.size else choose_input_size(artifact, labelled.size_hw)
     engine = open_engine(
-        artifact, kind=args.engine, size_hw=size_hw, precision=args.precision, threads=args.threads or None
+        artifact,
+        kind=args.engine,
+        size_hw=size_hw,
+        precision=args.precision,
+        threads=args.threads or None,
+        on_note=lambda note: rich.console.Console(stderr=True).print(note, style="dim", highlight=False, markup=False),
     )
     smooth = args.smoothing == "on"
     with Perception(engine, StageTimings(), smooth=smooth) as perception:

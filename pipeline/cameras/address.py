@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError
 __all__ = [
     "ADDRESSES",
     "CameraConfig",
+    "CameraDecode",
     "CameraKind",
     "Flip",
     "camera_kind",
@@ -30,6 +31,8 @@ ADDRESSES = (
 """The cameras there are, for help texts and messages."""
 
 CameraKind = Literal["v4l2", "csi", "gstreamer", "rtsp", "http", "playback"]
+CameraDecode = Literal["cpu", "nvdec", "nvv4l2"]
+"""What decodes a network camera's stream: the CPU; an NVIDIA GPU; a Jetson's hardware, through GStreamer."""
 Flip = Literal["none", "rotate-180", "horizontal", "vertical", "clockwise", "counterclockwise"]
 
 _KIND_OF_SCHEME: dict[str, CameraKind] = {

@@ -17,7 +17,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from pipeline.cameras.address import CameraConfig, Flip, camera_kind, redacted
+from pipeline.cameras.address import CameraConfig, CameraDecode, Flip, camera_kind, redacted
 from pipeline.cameras.base import (
     CameraRecorder,
     Connection,
@@ -31,7 +31,6 @@ from pipeline.cameras.damage import Damage
 from pipeline.cameras.flip import turned
 from pipeline.cameras.mailbox import Mailbox
 from pipeline.scene import CameraState, Frame
-from pipeline.sources.base import Decode
 from pipeline.timings import StageTimings
 
 __all__ = ["Camera", "CameraLimits", "CameraReport"]
@@ -95,7 +94,7 @@ class Camera:
         started_s: `time.monotonic()` of the beginning of the run.
         limits: How patient it is.
         recorder: Keeps what the camera sends, or None.
-        decode: What decodes its stream: the CPU, or the decoder of an NVIDIA GPU.
+        decode: What decodes its stream, if it is a network camera.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class Camera:
         started_s: float,
         limits: CameraLimits | None = None,
         recorder: CameraRecorder | None = None,
-        decode: Decode = "cpu",
+        decode: CameraDecode = "cpu",
     ) -> None:
         self.config = config
         self.kind = camera_kind(config.uri)
@@ -197,7 +196,8 @@ class Camera:
             from pipeline.cameras.playback import PlaybackConnection
 
             return PlaybackConnection(self.config)
-        if self.kind in {"csi", "gstreamer"}:
+        by_jetson = self._decode == "nvv4l2" and self.kind in {"rtsp", "http"}
+        if self.kind in {"csi", "gstreamer"} or by_jetson:
             from pipeline.cameras.gstreamer import GStreamerConnection
 
             return GStreamerConnection(self.config, self.kind, limits.open_s, limits.grab_s)

@@ -1,4 +1,5 @@
-"""Cameras that GStreamer opens: CSI cameras of a Jetson, and any pipeline of ``gst-launch-1.0``.
+"""Cameras that GStreamer opens: CSI cameras of a Jetson, network cameras that its hardware decodes, and any pipeline of
+``gst-launch-1.0``.
 
 GStreamer runs in a process of its own and writes YUV4MPEG2 (uncompressed 4:2:0 planes behind a short header, as
 ``yuv4mpeg(5)`` of the mjpegtools describes) into a pipe. Camera stacks hang and crash; a process can always be killed,
@@ -22,7 +23,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cameras.address import CameraConfig, CameraKind
+from pipeline.cameras.address import CameraConfig, CameraKind, redacted
 from pipeline.cameras.base import Reading, SignalLostError, Taken, VideoParameters
 from pipeline.scene import BgrImage, Frame, YuvPlanes
 
@@ -43,6 +44,10 @@ def pipeline_of(config: CameraConfig, kind: CameraKind) -> str:
     """The words of ``gst-launch-1.0`` that end in YUV4MPEG2 on standard output."""
     if kind == "gstreamer":
         return f"{config.uri} ! {_TO_PLANES}"
+    if kind in {"rtsp", "http"}:
+        # uridecodebin takes the decoder of the highest rank, on a Jetson nvv4l2decoder; nvvidconv fetches its pictures.
+        source = f"uridecodebin uri={shlex.quote(config.uri)} source::latency=0 source::protocols={config.transport}"
+        return f"{source} ! nvvidconv ! video/x-raw,format=I420 ! {_TO_PLANES}"
     sensor = config.uri.removeprefix("csi://") or "0"
     height, width = config.size or (720, 1280)
     rate = round(config.rate or 30)
@@ -99,7 +104,7 @@ class GStreamerConnection:
 
     Args:
         config: The camera.
-        kind: "csi" or "gstreamer".
+        kind: "csi" or "gstreamer"; "rtsp" or "http" to decode a stream with a Jetson's nvv4l2decoder.
         open_limit_s: How long the pipeline may take to its first picture.
         grab_limit_s: How long waiting for each further one may take.
 
@@ -110,7 +115,7 @@ class GStreamerConnection:
     parameters: VideoParameters | None = None
 
     def __init__(self, config: CameraConfig, kind: CameraKind, open_limit_s: float, grab_limit_s: float) -> None:
-        self._address = config.uri if len(config.uri) <= 60 else f"{config.uri[:59]}…"
+        self._address = redacted(config.uri) if len(config.uri) <= 60 else f"{redacted(config.uri)[:59]}…"
         self._grab_limit_s = grab_limit_s
         launcher = shutil.which("gst-launch-1.0")
         if launcher is None:

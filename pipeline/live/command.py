@@ -20,7 +20,7 @@ import rich.live
 from engines.artifact import ModelArtifact, find_model, load_artifact
 from engines.base import Precision
 from engines.factory import EngineKind, choose_input_size, open_engine
-from pipeline.cameras.address import ADDRESSES, CameraConfig, is_camera, name_cameras
+from pipeline.cameras.address import ADDRESSES, CameraConfig, CameraDecode, is_camera, name_cameras
 from pipeline.cameras.camera import Camera, CameraLimits
 from pipeline.cameras.mailbox import Mailbox
 from pipeline.config import load_config, parse_size
@@ -35,7 +35,6 @@ from pipeline.perception import Perception, smooths
 from pipeline.sinks.factory import open_sink
 from pipeline.sinks.mosaic import MosaicSink
 from pipeline.sinks.window import display_available
-from pipeline.sources.base import Decode
 from pipeline.sources.hardware import nvdec
 from pipeline.timings import StageTimings
 
@@ -72,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     cameras.add_argument("--codec", metavar="NAME", help="what a V4L2 camera is to send: mjpeg, yuyv422, h264")
     cameras.add_argument("--transport", choices=["tcp", "udp"], help="how RTSP comes (default: tcp)")
-    cameras.add_argument("--decode", choices=get_args(Decode), help="what decodes network streams (default: cpu)")
+    cameras.add_argument("--decode", choices=get_args(CameraDecode), help="what decodes network streams (default: cpu)")
     fresh = parser.add_argument_group("freshness and loss")
     fresh.add_argument("--max-age-ms", type=float, metavar="MS", help="drop older frames (default: 1000)")
     fresh.add_argument("--grab-timeout", type=float, metavar="S", help="reconnect without a picture for so long (2)")

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-from pipeline.cameras.address import CameraConfig
+from pipeline.cameras.address import CameraConfig, CameraDecode
 from pipeline.config import EngineConfig, Seconds
 from pipeline.errors import ConfigError
-from pipeline.sources.base import Decode
 
 __all__ = ["LiveConfig"]
 
@@ -22,7 +21,7 @@ class LiveConfig(EngineConfig, frozen=True, forbid_unknown_fields=True):
     Attributes:
         cameras: One table ``[[cameras]]`` each; those of the command line replace them all.
         duration: Seconds after which the run ends; None never.
-        decode: What decodes network cameras' streams: the CPU, or ``"nvdec"``, the decoder of an NVIDIA GPU.
+        decode: What decodes network cameras' streams: the CPU, ``"nvdec"`` (an NVIDIA GPU), ``"nvv4l2"`` (a Jetson).
         max_age_ms: A frame that is older when its turn comes is dropped.
         grab_timeout: Seconds without a picture after which a connection is given up and made anew.
         open_timeout: Seconds that connecting may take.
@@ -39,7 +38,7 @@ class LiveConfig(EngineConfig, frozen=True, forbid_unknown_fields=True):
 
     cameras: list[CameraConfig] = msgspec.field(default_factory=list)
     duration: Positive | None = None
-    decode: Decode = "cpu"
+    decode: CameraDecode = "cpu"
     max_age_ms: Positive = 1000.0
     grab_timeout: Positive = 2.0
     open_timeout: Positive = 5.0

@@ -90,3 +90,17 @@ def test_a_jetsons_camera_is_asked_for_its_size_rate_and_flip():
     assert "nvarguscamerasrc sensor-id=1" in words
     assert "width=1920,height=1080,framerate=60/1" in words
     assert "flip-method=2" in words
+
+
+def test_a_jetson_decodes_network_cameras_on_its_hardware():
+    words = pipeline_of(CameraConfig("rtsp://10.0.0.2/a b", transport="udp"), "rtsp")
+    assert words.startswith(
+        "uridecodebin uri='rtsp://10.0.0.2/a b' source::latency=0 source::protocols=udp ! nvvidconv"
+    )
+
+
+@needs_gstreamer
+def test_elsewhere_it_says_which_element_is_missing_and_keeps_the_password():
+    with pytest.raises(SignalLostError, match="nvvidconv") as caught:
+        GStreamerConnection(CameraConfig("rtsp://me:secret@127.0.0.1:1/x"), "rtsp", 5.0, 1.0)
+    assert "secret" not in str(caught.value)
