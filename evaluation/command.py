@@ -64,9 +64,10 @@ def run(args: argparse.Namespace) -> int:
     measurement = Measurement(compare(labelled.scheme, artifact.classes), labelled.scheme)
     gallery = None
     if args.report is not None:
-        from evaluation.report import Gallery, refuse_unwritable
+        from evaluation.html_page import refuse_unwritable_page
+        from evaluation.report import Gallery
 
-        refuse_unwritable(args.report)
+        refuse_unwritable_page(args.report)
         gallery = Gallery(measurement.comparison.groups, labelled.frame_count)
     size_hw = (args.size[0], args.size[1]) if args.size else choose_input_size(artifact, labelled.size_hw)
     engine = open_engine(

@@ -118,7 +118,7 @@ def _refuse_unwritable_outputs(args: argparse.Namespace) -> None:
         if file is not None:
             refuse_unwritable(file)
     if args.report is not None:
-        from evaluation.profile.page import refuse_unwritable_page
+        from evaluation.html_page import refuse_unwritable_page
 
         refuse_unwritable_page(args.report)
 

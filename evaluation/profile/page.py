@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from evaluation.html_page import axis_end, write_html_page
 from evaluation.profile.figures import ProfileFigures
 from evaluation.profile.measurement import Measurement
 from evaluation.profile.tables import throttling_text
 from evaluation.profile.ways import Way, find_ways
-from pipeline.errors import ConfigError, SinkError
 
-__all__ = ["refuse_unwritable_page", "write_page"]
+__all__ = ["write_page"]
 
-_PAGE = "index.html"
 _PLOT_WIDTH, _PLOT_HEIGHT = 1000.0, 140.0
 _BINS = 60
 _FIXED_COLORS = {
@@ -27,31 +25,11 @@ _FIXED_COLORS = {
 }  # fmt: skip
 
 
-def refuse_unwritable_page(folder: Path) -> None:
-    """Find out before the long part whether a page can be written.
-
-    Raises:
-        ConfigError: The template library is not installed.
-        SinkError: The folder cannot be created or written.
-    """
-    try:
-        import jinja2  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ConfigError("a report needs Jinja2: pip install 'clearway[report]'") from error
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".{_PAGE}.partial"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise SinkError(f"{folder}: cannot be written ({error.strerror})") from error
-
-
 def write_page(folder: Path, measured: Measurement, figures: ProfileFigures) -> Path:
     """Write the page.
 
     Args:
-        folder: It is there; see `refuse_unwritable_page`.
+        folder: It is there; see `evaluation.html_page`.
         measured: What was measured.
         figures: What came out.
 
@@ -61,36 +39,22 @@ def write_page(folder: Path, measured: Measurement, figures: ProfileFigures) -> 
     Raises:
         SinkError: It cannot be written.
     """
-    import jinja2
-
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = templates.get_template("page.html.j2").render(
+    return write_html_page(
+        folder,
+        Path(__file__).with_name("page.html.j2"),
         figures=figures,
         throttled=throttling_text(figures),
         colors=_FIXED_COLORS,
         plot=(_PLOT_WIDTH, _PLOT_HEIGHT),
         bounds=_bounds(figures),
         waterfalls=_waterfalls(measured),
-        stage_top=_top(max(row["p99"] for row in figures.timings_ms.values())),
+        stage_top=axis_end(max(row["p99"] for row in figures.timings_ms.values())),
         cpu_parts={name: value for name, value in figures.cpu_ms.items() if name != "total" and value > 0},
         segments=_segments(figures),
         frames=_frame_line(figures.frames_ms),
         histogram=_histogram(figures.frames_ms),
         machine_lines=_machine_lines(measured),
     )
-    target, partial = folder / _PAGE, folder / f".{_PAGE}.partial"
-    try:
-        partial.write_text(page, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        raise SinkError(f"{target}: cannot be written ({error.strerror})") from error
-    return target
 
 
 def _bounds(figures: ProfileFigures) -> list[dict[str, Any]]:
@@ -153,7 +117,7 @@ def _merged(way: Way) -> list[tuple[str, float]]:
 
 def _segments(figures: ProfileFigures) -> dict[str, Any]:
     rows = figures.segments
-    top = _top(max(max(row.frame_ms, row.engine_ms, row.decode_ms) for row in rows))
+    top = axis_end(max(max(row.frame_ms, row.engine_ms, row.decode_ms) for row in rows))
     step = _PLOT_WIDTH / len(rows)
     points = {
         name: " ".join(
@@ -166,7 +130,7 @@ def _segments(figures: ProfileFigures) -> dict[str, Any]:
 
 
 def _frame_line(frames_ms: Sequence[float]) -> dict[str, Any]:
-    top = _top(float(np.quantile(frames_ms, 0.995)))
+    top = axis_end(float(np.quantile(frames_ms, 0.995)))
     step = _PLOT_WIDTH / len(frames_ms)
     points = " ".join(
         f"{(number + 0.5) * step:.1f},{_PLOT_HEIGHT * (1 - min(value / top, 1)):.1f}"
@@ -176,7 +140,7 @@ def _frame_line(frames_ms: Sequence[float]) -> dict[str, Any]:
 
 
 def _histogram(frames_ms: Sequence[float]) -> dict[str, Any]:
-    top = _top(float(np.quantile(frames_ms, 0.995)))
+    top = axis_end(float(np.quantile(frames_ms, 0.995)))
     counts, _ = np.histogram(np.minimum(frames_ms, top), bins=_BINS, range=(0.0, top))
     return {"top": top, "heights": (counts / max(1, counts.max()) * _PLOT_HEIGHT).round(1).tolist(), "bins": _BINS}
 
@@ -194,18 +158,10 @@ def _machine_lines(measured: Measurement) -> list[dict[str, Any]]:
     began_s, lasted_s = samples[0].at_s, samples[-1].at_s - samples[0].at_s
     lines = []
     for title, values in series.items():
-        top = _top(max(values))
+        top = axis_end(max(values))
         points = " ".join(
             f"{_PLOT_WIDTH * (sample.at_s - began_s) / lasted_s:.1f},{_PLOT_HEIGHT * (1 - value / top):.1f}"
             for sample, value in zip(samples, values, strict=True)
         )
         lines.append({"title": title, "top": top, "points": points, "lasted_s": lasted_s})
     return lines
-
-
-def _top(largest: float) -> float:
-    """A round upper end for an axis: 1, 1.5, 2, 3, 5 or 7 times a power of ten, not under the largest value."""
-    if largest <= 0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(largest))
-    return float(next(step * power for step in (1, 1.5, 2, 3, 5, 7, 10) if step * power >= largest))
