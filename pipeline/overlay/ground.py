@@ -69,9 +69,14 @@ def words(plane: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 
 def _class_tables(classes: tuple[SegmentationClass, ...], width: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """(K,) what stays of the picture, and (K, 3 W) the tint of a whole row, both of 256."""
-    shares = np.array([round(_TINTS.get(entry.name, 0.0) * 256) for entry in classes], np.uint16)
-    colors = np.array([entry.color_rgb[::-1] for entry in classes], np.uint16)
+    """(256,) what stays of the picture, and (256, 3 W) the tint of a whole row, both of 256.
+
+    Values that no class has, such as void where nobody looked at the frame, leave it as it is.
+    """
+    shares, colors = np.zeros(256, np.uint16), np.zeros((256, 3), np.uint16)
+    for index, entry in enumerate(classes):
+        shares[index] = round(_TINTS.get(entry.name, 0.0) * 256)
+        colors[index] = entry.color_rgb[::-1]
     return 256 - shares, np.tile(colors * shares[:, None], (1, width))
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from engines.classes import CITYSCAPES
 from engines.kernels import ClassMapper, PictureFormat, Tint
-from pipeline.overlay.kernels import tint_scene
 from tests.engines.kernels.test_class_map import assert_winners, interpolated, random_logits
 from tests.engines.kernels.test_letterbox import (
     assert_close,
@@ -87,11 +86,7 @@ def test_of_equals_the_first_wins(kernels: GpuKernels):
 def test_tints_as_the_overlay_does(kernels: GpuKernels):
     noise, size = np.random.default_rng(2), (97, 131)
     image, class_ids = noise.integers(0, 256, (*size, 3), np.uint8), noise.integers(0, 19, size, np.uint8)
-    keep, tint = np.full(256, 256, np.uint16), np.zeros((256, 3), np.uint16)
-    for index, entry in enumerate(CITYSCAPES):
-        keep[index], tint[index] = 256 - 77, np.array(entry.color_rgb[::-1]) * 77
-    no_road = (np.zeros(size, np.uint8), keep, tint, np.zeros((size[0], 3), np.uint16), np.zeros(size[0], np.uint16))
-    expected = np.empty_like(image)
-    tint_scene(image, class_ids, *no_road, expected)
-    actual = kernels.tint(Tint(CITYSCAPES, [77 / 256] * len(CITYSCAPES), size), image, class_ids)
+    opacities = [77 / 256] * len(CITYSCAPES)
+    expected = tinted_by_overlay(image, class_ids, opacities)
+    actual = kernels.tint(Tint(CITYSCAPES, opacities, size), image, class_ids)
     np.testing.assert_array_equal(actual, expected)

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from pipeline.live.blank import blank_scene
 from pipeline.overlay import Hud, OverlayPainter, panel
-from pipeline.overlay.ground import words
+from pipeline.overlay.ground import GroundPainter, words
 from pipeline.overlay.kernels import blend_color, smooth_boundary, smooth_contour, tint_scene, trace
 from pipeline.overlay.panel import count_road_users
 from pipeline.overlay.road_users import draw_road_users, rounded_rectangle
 from pipeline.overlay.style import Style, ink_on, instance_color
-from pipeline.scene import Alert
+from pipeline.scene import Alert, CameraView, Frame
 from tests.pipeline.scenes import BUILDING, ROAD, SKY, make_scene, street
 
 HUD = Hud(fps=58.3, latency_ms=14.2, engine="OpenVINO 2026.4, CPU, BF16, 2 threads")
@@ -128,6 +129,16 @@ class TestStyle:
 def blended(below: np.ndarray, color: np.ndarray, share: np.ndarray) -> np.ndarray:
     """What stays of the picture and what comes of the colour, in parts of 256."""
     return ((below * (256 - share) + color * share) >> 8).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size_hw", [(120, 160), (91, 133)])
+def test_a_frame_that_nobody_looked_at_is_shown_as_it_is(size_hw: tuple[int, int]) -> None:
+    image = np.random.default_rng(4).integers(0, 256, (*size_hw, 3), np.uint8)
+    frame = Frame(0, 0.0, 0.0, size_hw, image.copy)
+    scene = blank_scene(frame, CameraView("front", "live", 3.0), Alert("engine_failed", "the engine failed"))
+    ground = GroundPainter(scene.segmentation.classes, *size_hw, 1)
+    np.testing.assert_array_equal(ground.draw(scene), image)
+    assert OverlayPainter().draw(scene).shape == image.shape
 
 
 class TestKernels:
