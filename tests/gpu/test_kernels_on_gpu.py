@@ -10,6 +10,7 @@ import pytest
 
 from engines.classes import CITYSCAPES
 from engines.kernels import ClassMapper, PictureFormat, Tint
+from tests.engines.kernels.overlay_tint import tinted_by_overlay
 from tests.engines.kernels.test_class_map import assert_winners, interpolated, random_logits
 from tests.engines.kernels.test_letterbox import (
     assert_close,
