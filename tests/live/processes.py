@@ -64,8 +64,11 @@ class LiveProcess:
         self.scenes_path, self.figures_path = folder / "scenes.jsonl", folder / "figures.json"
         self._messages_path = folder / "messages.txt"
         die_with_parent = ("setpriv", "--pdeathsig", "KILL") if shutil.which("setpriv") else ()
+        # A shell's background job ignores SIGINT, and so would everything that it starts.
+        interruptible = ("env", "--default-signal=INT")
         arguments = [*uris, self.scenes_path, *options, "--json", self.figures_path]
-        command = [*prefix, *die_with_parent, sys.executable, str(_PROJECT / "launch.py"), "live", *map(str, arguments)]
+        launch = [sys.executable, str(_PROJECT / "launch.py"), "live", *map(str, arguments)]
+        command = [*prefix, *interruptible, *die_with_parent, *launch]
         with self._messages_path.open("w") as messages:
             self.process = subprocess.Popen(
                 command,
