@@ -35,9 +35,9 @@ def main() -> None:
     plain, steady = Postprocessor(engine.spec.classes), Postprocessor(engine.spec.classes)
     laps_ms: dict[str, list[float]] = defaultdict(list)
     for frame in source.frames():
-        tensor = preprocessor.prepare(frame)
+        tensor = preprocessor.prepare([frame])
         marks = [time.perf_counter()]
-        logits = np.asarray(preprocessor.content_of(engine.infer(tensor), frame.size_hw))
+        logits = np.asarray(preprocessor.content_of(engine.infer(tensor)[0], frame.size_hw))
         marks.append(time.perf_counter())
         plain.process(frame, logits)
         marks.append(time.perf_counter())
