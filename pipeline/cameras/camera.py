@@ -35,7 +35,7 @@ from pipeline.timings import StageTimings
 
 __all__ = ["Camera", "CameraLimits", "CameraReport"]
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _PAUSE_GROWTH = 0.1, 0.5, 2.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S, _PAUSE_GROWTH = 0.1, 0.3, 2.0
 _SHORTEST_STALE_S = 0.5
 _STALE_PERIODS = 3.0
 _LONG_BEHIND_S = 1.0
