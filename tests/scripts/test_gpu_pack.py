@@ -247,3 +247,11 @@ def test_what_cannot_be_packed_is_said_in_one_line(tmp_path: Path, arguments: tu
     assert done.returncode == 2
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_extras_that_consist_of_others_are_taken_apart():
+    wanted = gpu_pack_module().requirements()
+    names = {entry.split(">")[0].split("=")[0].split(";")[0].strip() for entry in wanted}
+    assert not any(name.startswith("clearway") for name in names)
+    assert {"numpy", "pytest", "starlette", "jinja2", "onnx"} <= names
+    assert not {"torch", "openvino", "pycuda", "tensorrt"} & names
