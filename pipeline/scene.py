@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
+from pipeline.metric import RoadScene, Whereabouts
 
 __all__ = [
     "Alert",
@@ -25,9 +26,11 @@ __all__ = [
     "ClassMap",
     "DrivableArea",
     "Frame",
+    "Recognition",
     "RoadUser",
     "Scene",
     "Segmentation",
+    "Visibility",
     "YuvPlanes",
 ]
 
@@ -146,11 +149,27 @@ class DrivableArea:
 
 
 @dataclass(frozen=True, slots=True)
+class Recognition:
+    """Who a road user is among those that a database of instances knows.
+
+    Attributes:
+        name: Its name in the database.
+        score: How alike the descriptors are, in [-1, 1].
+        is_new: Nobody known was alike enough: it was entered under this name just now.
+    """
+
+    name: str
+    score: float
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RoadUser:
     """One person, rider or car, cut out of the class map.
 
     Attributes:
-        id: Distinguishes the road users of one scene, from 1. Not yet stable from frame to frame.
+        id: Whose it is, from 1: the same from frame to frame, through short occlusions too, where road users are
+            followed (in videos); else only apart from the others of its scene.
         class_name: ``"person"``, ``"rider"`` or ``"car"``; from models that tell them apart also ``"truck"``,
             ``"bus"``, ``"train"``, ``"motorcycle"`` and ``"bicycle"``.
         box_xyxy: (x1, y1, x2, y2) in pixels, half-open.
@@ -158,6 +177,9 @@ class RoadUser:
         area_px: Number of its pixels.
         confidence: Mean softmax probability of its pixels, in [0, 1].
         mask: (y2 - y1, x2 - x1) uint8, 1 on its pixels within the box.
+        whereabouts: Where it is in metres and where it goes; None without a calibrated camera, or where its foot point
+            is not on the road ahead.
+        recognition: Who it is among known instances; None where nobody asked, or as long as it is not sure.
     """
 
     id: int
@@ -167,6 +189,25 @@ class RoadUser:
     area_px: int
     confidence: float
     mask: NDArray[np.uint8] = field(repr=False)
+    whereabouts: Whereabouts | None = None
+    recognition: Recognition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visibility:
+    """How far the mask can be trusted, and what speaks against it.
+
+    Attributes:
+        mask_confidence: Calibrated confidence of the mask, in [0, 1]: the share of pixels that one may expect to be
+            right where it matters, on the road ahead.
+        causes: What makes it hard to see, the worst first: ``"dark"``, ``"glare"``, ``"rain"``, ``"dirty lens"``,
+            ``"covered lens"``, ``"unsure mask"``; empty where nothing does.
+        is_low: Whether drivable road must not be claimed: with hysteresis, so it does not flicker.
+    """
+
+    mask_confidence: float
+    causes: tuple[str, ...] = ()
+    is_low: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +264,8 @@ class Scene:
         alerts: What deserves attention; empty when nothing does.
         timings_ms: Milliseconds spent on this frame, by stage.
         camera: The live camera it comes from, or None for a recording.
+        road: The road ahead in metres; None without a calibrated camera.
+        visibility: How far the mask can be trusted; None where that was not judged.
     """
 
     frame: Frame
@@ -232,6 +275,8 @@ class Scene:
     alerts: tuple[Alert, ...] = ()
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     camera: CameraView | None = None
+    road: RoadScene | None = None
+    visibility: Visibility | None = None
 
     @property
     def has_signal(self) -> bool:

@@ -7,16 +7,16 @@ out. Where the mask shows too little of them the strip becomes straight, and say
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
+from pipeline.metric import ClearDistance, Corridor
 from pipeline.scene import Scene
 
-__all__ = ["ClearDistance", "Corridor", "clear_distance", "find_corridor"]
+__all__ = ["clear_distance", "find_corridor"]
 
 FloatArray = NDArray[np.float64]
 
@@ -46,50 +46,6 @@ _BETWEEN = np.array(
 
 _AHEAD_M = np.geomspace(1.0, 100.0, 320)
 """How far one looks, and in how many steps, each 1.5 % longer than the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class Corridor:
-    """A strip of road, from under the camera forward.
-
-    Attributes:
-        half_width_m: Half of its width.
-        slope: Direction of the road at the vehicle, against its heading: metres to the left for each metre ahead.
-        curvature_1_m: Curvature of the road, positive to the left.
-        covariance: (2, 2) of slope and curvature.
-    """
-
-    half_width_m: float
-    slope: float
-    curvature_1_m: float
-    covariance: FloatArray
-
-    def lateral_m(self, ahead_m: FloatArray) -> FloatArray:
-        """(N,) how far to the left its middle runs at distances ahead."""
-        return np.asarray(self.slope * ahead_m + 0.5 * self.curvature_1_m * ahead_m**2)
-
-    def lateral_std_m(self, ahead_m: FloatArray) -> FloatArray:
-        """(N,) standard deviations of that."""
-        partial = np.stack([ahead_m, 0.5 * ahead_m**2], axis=1)
-        return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", partial, self.covariance, partial)))
-
-
-@dataclass(frozen=True, slots=True)
-class ClearDistance:
-    """How far the strip is clear.
-
-    Attributes:
-        distance_m: Along the strip, from the point under the camera. What is not clear begins there.
-        std_m: Its standard deviation, 0 where `is_open`.
-        is_open: Nothing was in the way as far as one can see: the distance is at least this.
-        place_px: (x, y) in the picture of what is in the way; None where nothing is, or where the strip cannot be seen
-            at all, which counts as not clear.
-    """
-
-    distance_m: float
-    std_m: float
-    is_open: bool
-    place_px: tuple[float, float] | None
 
 
 def find_corridor(scene: Scene, view: RoadView, half_width_m: float = 1.1) -> Corridor:

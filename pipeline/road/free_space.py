@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
+from pipeline.metric import FreeSpace
 from pipeline.scene import Scene
 
-__all__ = ["FreeSpace", "free_space"]
+__all__ = ["free_space"]
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class FreeSpace:
-    """Where the clear road ends, column by column of the picture.
-
-    Attributes:
-        columns_px: (N,) centres of the columns.
-        ends_m: (N, 2) where their clear road ends, in the road frame; NaN where there is none, or where it reaches the
-            horizon.
-        distance_m: (N,) ground distances of the ends; 0 where a column has no clear road, infinite where it reaches
-            the horizon.
-        distance_std_m: (N,) standard deviations; NaN where there is no end.
-    """
-
-    columns_px: FloatArray = field(repr=False)
-    ends_m: FloatArray = field(repr=False)
-    distance_m: FloatArray = field(repr=False)
-    distance_std_m: FloatArray = field(repr=False)
 
 
 def free_space(scene: Scene, view: RoadView, *, every_px: int = 4, pixel_std_px: float = 1.0) -> FreeSpace:
