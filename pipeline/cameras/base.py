@@ -124,12 +124,15 @@ class Reading:
         pictures: Decoded pictures, oldest first; none where what came held no whole one.
         packet: The compressed picture that they were decoded from, on the stream's own clock; None where the camera
             sends none, or nobody records.
+        before: Compressed pictures that came before it, while the connection was being made; nobody is to look at what
+            is in them, it is old, but the later ones build upon them.
         lost: Whether something came that gave no picture: the decoder could make nothing of it, or passed it over.
         decode_ms: Milliseconds that decoding took; waiting for the camera is not in it.
     """
 
     pictures: list[Taken]
     packet: EncodedPacket | None = None
+    before: tuple[EncodedPacket, ...] = ()
     lost: bool = False
     decode_ms: float = 0.0
 

@@ -220,8 +220,13 @@ class Camera:
             if not self._behind:
                 self._damage.begin(arrived_s)
             self._lose(late=self._behind)
+        last_s = self._clock.last_source_s
         dates = [self._clock.place(taken.stream_s, arrived_s) for taken in reading.pictures]
         if self._recorder is not None and reading.packet is not None and self._clock.runs:
+            for early in reading.before:
+                packet = _placed(early, self._clock)
+                if packet.decode_time_s > last_s:
+                    self._recorder.packet(packet)
             self._recorder.packet(_placed(reading.packet, self._clock))
         for taken, (source_s, captured_s) in zip(reading.pictures, dates, strict=True):
             self._behind = arrived_s - captured_s > _LONG_BEHIND_S

@@ -63,6 +63,11 @@ class StreamClock:
         """Whether a frame of the present stream was placed, so that other times of it can be."""
         return self._delay_s is not None
 
+    @property
+    def last_source_s(self) -> float:
+        """`Frame.source_time_s` of the last frame that was placed; negative before the first."""
+        return self._last_source_s
+
     def source_time_s(self, stream_s: float) -> float:
         """A time of the present stream on the clock of `Frame.source_time_s`."""
         return stream_s + self._offset_s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import socket
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import av
 import av.logging
 from av.codec.hwaccel import HWAccel
+from av.container import InputContainer
 from av.error import ExitError, FFmpegError, HTTPForbiddenError, HTTPUnauthorizedError
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -30,9 +32,6 @@ logging.getLogger("libav").addHandler(logging.NullHandler())  # Its log is for u
 _POLL_S = 0.002
 
 _NETWORK_OPTIONS = {
-    # Hand packets over as they come, and learn what the stream is from its description and first pictures.
-    "fflags": "nobuffer",
-    "analyzeduration": "1000000",
     "probesize": "500000",
     # Do not stay to measure the rate, which takes up to a second: codec and size are enough.
     "fpsprobesize": "0",
@@ -46,6 +45,15 @@ _STRICT_DECODER_OPTIONS = {"err_detect": "explode"}
 """Refuse a picture with errors in it. FFmpeg's H.264 decoder marks those that it mended, the others do not."""
 
 _KNOCK_LIMIT_S = 0.75
+
+_LOOKS_US = (300_000, 1_500_000)
+"""How long FFmpeg looks at a stream's first pictures before it says what they are. Most streams say so beforehand; one
+that does not, and whose first key frame comes later, is looked at again, for longer."""
+
+_WAITED_S = 0.004
+"""A packet that comes sooner lay ready: it came while FFmpeg looked."""
+
+_MOST_READY = 500
 
 _WITHOUT_CLOCK = ("mpjpeg", "jpeg_pipe", "mjpeg", "image2pipe")
 """Demuxers that invent times from a nominal rate, where the stream holds none."""
@@ -91,14 +99,7 @@ class FfmpegConnection:
         try:
             if kind == "rtsp":
                 _knock(url, min(_KNOCK_LIMIT_S, open_limit_s))
-            self._container = av.open(
-                url,
-                format=demuxer,
-                options=options,
-                timeout=(open_limit_s, grab_limit_s),
-                metadata_errors="ignore",
-                hwaccel=hardware,
-            )
+            self._container = self._look(url, demuxer, options, kind, (open_limit_s, grab_limit_s), hardware)
         except (FFmpegError, OSError, ValueError) as error:
             if self._losses is not None:
                 self._losses.close()
@@ -133,10 +134,58 @@ class FfmpegConnection:
             else None
         )
         self._packets = self._container.demux(self._stream)
+        self._is_new = True
+
+    def _look(
+        self,
+        url: str,
+        demuxer: str | None,
+        options: dict[str, str],
+        kind: CameraKind,
+        limits_s: tuple[float, float],
+        hardware: HWAccel | None,
+    ) -> InputContainer:
+        """Connect, and find out what the stream is. What comes meanwhile is kept: the key frame may be in it."""
+        for look_us in _LOOKS_US:
+            looking = options if kind == "v4l2" else options | {"analyzeduration": str(look_us)}
+            container = av.open(
+                url, format=demuxer, options=looking, timeout=limits_s, metadata_errors="ignore", hwaccel=hardware
+            )
+            video = container.streams.video
+            if kind == "v4l2" or not video or video[0].codec_context is None or video[0].codec_context.width:
+                break
+            if look_us != _LOOKS_US[-1]:
+                container.close()
+        return container
 
     def read(self) -> Reading:
         """Wait for the next packet and decode it."""
-        packet = self._next_packet()
+        if self._is_new:
+            self._is_new = False
+            return self._catch_up()
+        return self._reading(self._next_packet())
+
+    def _catch_up(self) -> Reading:
+        """Decode what came while FFmpeg looked, but show only the first picture that was waited for: it is new."""
+        ready: list[Packet[VideoStream]] = []
+        while True:
+            began_s = time.monotonic()
+            packet = self._next_packet()
+            if time.monotonic() - began_s > _WAITED_S or len(ready) >= _MOST_READY:
+                break
+            ready.append(packet)
+        before, decodes, lost = [], False, False
+        for reading in map(self._reading, ready):
+            decodes |= bool(reading.pictures)
+            # Nothing decodes before the first key frame; after it, what is missing spoils all up to the next.
+            lost = decodes and (lost or reading.lost) and not any(picture.is_keyframe for picture in reading.pictures)
+            lost |= any(picture.damaged for picture in reading.pictures)
+            if reading.packet is not None:
+                before.append(reading.packet)
+        newest = self._reading(packet)
+        return dataclasses.replace(newest, before=tuple(before), lost=newest.lost or lost)
+
+    def _reading(self, packet: Packet[VideoStream]) -> Reading:
         arrived_s = time.monotonic()
         encoded = self._encoded(packet, arrived_s) if self._with_packets and self.parameters is not None else None
         incomplete = self._losses is not None and self._losses.reach_this_read() and not self._whole_or_nothing
