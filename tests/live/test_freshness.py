@@ -6,6 +6,7 @@ What cannot be loose: no picture is looked at twice, and under an engine that is
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.cameras.address import CameraConfig
+from pipeline.cameras.ffmpeg import FfmpegConnection
+from tests.live import clock
 from tests.live.cameras import MjpegCamera, RtspCamera
 from tests.live.witness import WitnessedRun
 
@@ -118,3 +122,20 @@ def test_several_cameras_are_all_fresh(
     assert run.witness.invented() == []
     assert min(scenes.values()) > 0.5 * max(scenes.values()), scenes
     assert run.witness.true_age_ms(0.9) < PERIOD_MS + run.engine_ms + ON_THE_WAY_MS
+
+
+def test_the_key_frame_that_comes_while_connecting_is_not_lost(rtsp_camera: Callable[..., RtspCamera]):
+    """The next one would come 20 s later. What came with it is old, though, and not shown."""
+    camera = rtsp_camera("--gop", "500")
+    config = CameraConfig(uri=camera.uri, name="camera")
+    with contextlib.closing(
+        FfmpegConnection(config, "rtsp", open_limit_s=10.0, grab_limit_s=5.0, with_packets=True)
+    ) as connection:
+        first = connection.read()
+    assert [packet.is_keyframe for packet in first.before] == [True] + [False] * (len(first.before) - 1)
+    assert first.packet is not None
+    assert not first.packet.is_keyframe
+    (taken,) = first.pictures
+    taken_ms = clock.read(taken.frame.image)
+    assert taken_ms is not None
+    assert clock.age_ms(taken_ms) < PERIOD_MS + ON_THE_WAY_MS
