@@ -1,4 +1,4 @@
-"""The processor: what it is called, and how many of its cores are ours."""
+"""The processor: what it is called, what it can do, and how many of its cores are ours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["available_cores", "processor_name"]
+__all__ = ["available_cores", "processor_features", "processor_name"]
 
 
 def available_cores(root: Path = Path("/")) -> int:
@@ -31,6 +31,15 @@ def processor_name(root: Path = Path("/")) -> str:
         if key.strip() == "model name" and value.strip():
             return value.strip()
     return platform.processor() or platform.machine()
+
+
+def processor_features(root: Path = Path("/")) -> frozenset[str]:
+    """What the processor can do, as Linux lists it: ``"avx2"``, ``"avx512_vnni"``; empty where nothing tells."""
+    for line in _read(root / "proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in {"flags", "Features"}:
+            return frozenset(value.split())
+    return frozenset()
 
 
 def _siblings(root: Path, cpu: int) -> str:

@@ -19,7 +19,7 @@ __all__ = ["evaluate_network", "named_iou"]
 
 
 @torch.inference_mode()
-def evaluate_network(network: nn.Module, frames: LabelledFrames) -> ConfusionMatrix:
+def evaluate_network(network: nn.Module, frames: LabelledFrames, *, mixed: bool = False) -> ConfusionMatrix:
     """Run every frame at its own size, enlarge the logits to it (bilinear) and compare with the labels.
 
     Pixels whose label allows more than one class do not count.
@@ -27,6 +27,7 @@ def evaluate_network(network: nn.Module, frames: LabelledFrames) -> ConfusionMat
     Args:
         network: From (N, 3, H, W) to logits at a lower resolution; left in the mode it was in.
         frames: Labelled frames of any size.
+        mixed: Compute in bfloat16 where that loses little.
     """
     device = next(network.parameters()).device
     was_training = network.training
@@ -35,7 +36,7 @@ def evaluate_network(network: nn.Module, frames: LabelledFrames) -> ConfusionMat
     rank_of_set[1 << np.arange(len(CLASSES))] = np.arange(len(CLASSES))
     matrix = ConfusionMatrix([entry.name for entry in CLASSES])
     for image, label in zip(frames.images, frames.label_images, strict=True):
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
             logits = network(images_to_tensor(image[None], device))
         full = functional.interpolate(logits.float(), label.shape, mode="bilinear", align_corners=False)
         matrix.add(rank_of_set[frames.sets[label]], full.argmax(1)[0].to(torch.uint8).cpu().numpy())

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -31,7 +32,8 @@ from training.loader import Batch, BatchLoader
 from training.losses import segmentation_loss
 from training.networks import NETWORKS, SegmentationNetwork, build_network
 from training.schedule import AveragedWeights, Budget, one_cycle
-from training.tensors import images_to_tensor
+from training.tensors import TrainingPrecision, images_to_tensor, training_precision
+from training.weights import load_weights, measure_normalisation
 
 __all__ = ["Settings", "Trainer", "add_arguments", "main", "run"]
 
@@ -39,6 +41,7 @@ _LOG = Console(stderr=True)
 _GRADIENT_NORM = 5.0
 _AUXILIARY_WEIGHT = 0.4
 _LOG_EVERY_STEPS = 50
+_MEASURED_BATCHES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Settings:
         network: A name of `training.networks.NETWORKS`.
         run: Folder of checkpoint and log.
         budget: When to end.
-        weights: A checkpoint whose averaged weights to begin with, instead of ImageNet's.
+        weights: A checkpoint or a model whose weights to begin with, instead of ImageNet's.
         batch: Samples a step.
         crop_hw: Their size.
         peak_rate: AdamW's learning rate for the decoder at its peak.
@@ -59,12 +62,14 @@ class Settings:
         seed: Of weights, samples and their order.
         save_every_s: Training time between checkpoints.
         evaluate_every_s: Training time between evaluations.
+        evaluate_every_steps: Steps between evaluations, instead of that time.
+        precision: What the network computes in while it trains; None is what the device multiplies natively.
     """
 
     network: str
     run: Path
     budget: Budget
-    weights: Path | None = None
+    weights: str | None = None
     batch: int = 8
     crop_hw: tuple[int, int] = (352, 480)
     peak_rate: float = 1.5e-3
@@ -74,6 +79,8 @@ class Settings:
     seed: int = 0
     save_every_s: float = 120
     evaluate_every_s: float = 600
+    evaluate_every_steps: int | None = None
+    precision: TrainingPrecision | None = None
 
 
 class Trainer:
@@ -102,9 +109,15 @@ class Trainer:
         self._samples = SampleStream(mix, crop_hw=settings.crop_hw, seed=settings.seed)
         self._checkpoint_path = settings.run / "checkpoint.pt"
         state = load_checkpoint(self._checkpoint_path) if self._checkpoint_path.exists() else None
+        self._autocast = training_precision(device, settings.precision) == "bf16"
         self.network = self._build(pretrained=state is None and settings.weights is None)
-        if settings.weights is not None:
-            self.network.load_state_dict(load_checkpoint(settings.weights)["average"])
+        if state is None and settings.weights is not None:
+            load_weights(self.network, settings.weights)
+            size = range(settings.batch)
+            measured = [
+                [self._samples.sample(b * settings.batch + k)[0] for k in size] for b in range(_MEASURED_BATCHES)
+            ]
+            measure_normalisation(self.network, [np.stack(images) for images in measured])
         self.average = AveragedWeights(self.network, self._build(pretrained=False), settings.average_decay)
         self._optimizer = torch.optim.AdamW(_parameter_groups(self.network, settings))
         if state is not None:
@@ -117,7 +130,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the budget is spent, saving and evaluating on the way and at the end."""
-        saved_s = evaluated_s = self.elapsed_s
+        saved_s = self._evaluated_s = self.elapsed_s
         loader = BatchLoader(self._samples, size=self.settings.batch, first=self.step)
         with loader, _progress_bar() as bar:
             task = bar.add_task("training", total=1.0, loss=float("nan"))
@@ -129,9 +142,8 @@ class Trainer:
                 if self.elapsed_s - saved_s > self.settings.save_every_s:
                     self.save()
                     saved_s = self.elapsed_s
-                if self.elapsed_s - evaluated_s > self.settings.evaluate_every_s:
+                if self._is_evaluation_due():
                     self.evaluate()
-                    evaluated_s = self.elapsed_s
         self.save()
         self.evaluate()
 
@@ -142,7 +154,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["share"]
         self.network.set_training()
-        with torch.autocast(self._device.type, torch.bfloat16):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._autocast):
             outputs = self.network.forward_all(images_to_tensor(images, self._device))
         loss = _loss(outputs, torch.from_numpy(sets.astype("int32")).to(self._device), self.step)
         self._optimizer.zero_grad(set_to_none=True)
@@ -158,10 +170,16 @@ class Trainer:
 
     def evaluate(self) -> None:
         """Accuracy of the averaged weights on every check, to the log file and the screen."""
+        self._evaluated_s = self.elapsed_s
         for frames in self._checks:
-            accuracy = named_iou(evaluate_network(self.average.network, frames))
+            accuracy = named_iou(evaluate_network(self.average.network, frames, mixed=self._autocast))
             self._write_log({"check": frames.name, "iou": accuracy})
             _LOG.print(f"step {self.step} {frames.name}", accuracy)
+
+    def _is_evaluation_due(self) -> bool:
+        if self.settings.evaluate_every_steps is not None:
+            return self.step % self.settings.evaluate_every_steps == 0
+        return self.elapsed_s - self._evaluated_s > self.settings.evaluate_every_s
 
     def save(self) -> None:
         """Write the checkpoint; an earlier one is replaced in one move."""
@@ -242,13 +260,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="data sets to train on, with their shares of the samples: camvid/SPLIT, idd_lite, rendered:COUNT",
     )  # fmt: skip
     parser.add_argument("--check", nargs="*", default=["camvid/val", "camvid/dusk"], help="data sets to evaluate on")
-    parser.add_argument("--weights", type=Path, help="a checkpoint to begin with, instead of ImageNet's weights")
+    parser.add_argument(
+        "--weights", help="begin with those of a checkpoint (.pt) or a model (clearway-lite, x.onnx), not ImageNet's"
+    )
     parser.add_argument("--steps", type=int, default=3100)
     parser.add_argument("--minutes", type=float, help="end after so much training time, if the steps are not done")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=parse_size, default=[352, 480], metavar="HxW", help="size of a sample (352x480)")
     parser.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--evaluate-every", type=int, metavar="STEPS", help="steps between evaluations; by default 10 minutes pass"
+    )
+    parser.add_argument("--precision", choices=["bf16", "fp32"], help="by default bf16 where the device multiplies it")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -262,6 +286,7 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings(
         options.network, options.run, Budget(options.steps, options.minutes), weights=options.weights,
         batch=options.batch, crop_hw=(options.crop[0], options.crop[1]), peak_rate=options.rate, seed=options.seed,
+        evaluate_every_steps=options.evaluate_every, precision=options.precision,
     )  # fmt: skip
     mix = load_mix(options.mix, options.data)
     checks = [load_frames(name, options.data) for name in options.check]

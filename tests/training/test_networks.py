@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install c
 from training.networks import build_network  # noqa: E402
 from training.networks.depthwise import DepthwiseConv2d  # noqa: E402
 from training.networks.efficientnet_lite import EfficientNetLite0, imagenet_weights  # noqa: E402
+from training.networks.lite import Merge  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -41,6 +42,15 @@ def test_logits_are_a_quarter_of_the_picture_rounded_up(height: int, width: int)
         fine, coarse = network.forward_all(torch.zeros(1, 3, height, width))
     assert logits.shape == fine.shape == (1, 11, -(-height // 4), -(-width // 4))
     assert coarse.shape == (1, 11, -(-height // 8), -(-width // 8))
+
+
+def test_features_stay_in_place_on_sizes_that_are_no_multiple_of_32() -> None:
+    """What stands above the bottom edge of a picture of 360 rows is seen as in one of 384."""
+    merge = Merge(4, 3, 5, torch.nn.Identity()).eval()
+    deep, skip = torch.randn(1, 4, 12, 16), torch.randn(1, 3, 24, 32)
+    with torch.inference_mode():
+        whole, cut = merge(deep, skip), merge(deep, skip[:, :, :23, :31])
+    torch.testing.assert_close(cut, whole[:, :, :23, :31])
 
 
 def test_the_early_backbone_is_fixed_and_its_statistics_too() -> None:
