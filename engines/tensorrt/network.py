@@ -21,9 +21,6 @@ __all__ = ["GpuPrecision", "graph_bytes", "graph_path", "model_digest"]
 
 GpuPrecision = Literal["fp32", "fp16", "int8"]
 
-INT8_SUFFIX = ".int8-tensorrt.onnx"
-"""TensorRT takes symmetric int8 with zero point 0 only, so that its calibrated graph is not the one for CPUs."""
-
 _EXTERNAL_MARK = b"\x0a\x08location"
 """How protobuf writes the key under which a graph names a file that holds its weights."""
 
@@ -34,14 +31,9 @@ def graph_path(artifact: ModelArtifact, precision: GpuPrecision) -> Path:
     """The file that the engine is built from.
 
     Raises:
-        EngineError: INT8, and there is no calibrated graph beside the model.
+        EngineError: INT8, and there is no graph beside the model that was calibrated from it.
     """
-    if precision != "int8":
-        return artifact.path
-    path = artifact.path.with_name(artifact.path.stem + INT8_SUFFIX)
-    if not path.is_file():
-        raise EngineError(f"int8 needs the calibrated graph {path.name} beside the model, which is not there; use fp16")
-    return path
+    return artifact.int8_graph("tensorrt") if precision == "int8" else artifact.path
 
 
 def model_digest(artifact: ModelArtifact, precision: GpuPrecision) -> str:
