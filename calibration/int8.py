@@ -94,7 +94,6 @@ def quantize(measured: RangeMeasurement, target: Int8Target) -> bytes:
     symmetric = {
         "ActivationSymmetric": True,
         "WeightSymmetric": True,
-        "AddQDQPairToWeight": True,
         "QuantizeBias": False,
         "OpTypesToExcludeOutputQuantization": ["Conv"],
     }
