@@ -1,4 +1,4 @@
-"""The command `calibrate`: measures a camera, and how it hangs over the road, and writes files for the pipeline."""
+"""The command `calibrate`: measures a camera, how it hangs over the road, and a network's ranges; writes files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from calibration.files import check_outputs, to_json, to_toml, today, write_whole
 from calibration.ground_command import add_ground_arguments, calibrate_ground
+from calibration.int8_command import add_int8_arguments, calibrate_int8
 from pipeline.errors import ConfigError
 from pipeline.geometry.calibration_files import CameraFile
 
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     _add_camera(kinds.add_parser("camera", help="focal length and lens from photos of a board"))
     add_ground_arguments(kinds.add_parser("ground", help="height, pitch and roll over the road from a drive or marks"))
+    add_int8_arguments(kinds.add_parser("int8", help="a model's INT8 graphs from pictures"))
 
 
 def _add_camera(camera: argparse.ArgumentParser) -> None:
@@ -59,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ClearwayError: The input, an option or an output is at fault; nothing was written then.
     """
+    if args.kind == "int8":
+        return calibrate_int8(args)
     return _calibrate_camera(args) if args.kind == "camera" else calibrate_ground(args)
 
 

@@ -7,17 +7,29 @@ there is no sidecar, defaults are assumed, and every one of them is said in `Mod
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from engines.base import ModelSpec
 from engines.classes import CITYSCAPES, SegmentationClass
-from engines.errors import ModelError
+from engines.errors import EngineError, ModelError
 from engines.graph import Dims, Graph, dims_text, read_graph
-from engines.sidecar import Sidecar, SidecarClass, SidecarInput, load_sidecar, sidecar_path
+from engines.sidecar import (
+    Int8Target,
+    Sidecar,
+    SidecarClass,
+    SidecarGraph,
+    SidecarInput,
+    load_sidecar,
+    sha256_of,
+    sidecar_path,
+)  # fmt: skip
 
-__all__ = ["MODELS_FOLDER", "ModelArtifact", "find_model", "load_artifact"]
+__all__ = ["LEAST_AGREEMENT", "MODELS_FOLDER", "ModelArtifact", "find_model", "int8_path", "load_artifact"]
 
 MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 """Where the models lie that can be asked for by name: beside the packages, in the project as in the wheel."""
@@ -25,6 +37,9 @@ MODELS_FOLDER = Path(__file__).resolve().parent.parent / "models"
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 DEFAULT_SIZE_HW = (360, 640)
+
+LEAST_AGREEMENT = 0.8
+"""An INT8 graph whose classes agree less with the float graph's (mean IoU) is only taken where it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,7 @@ class ModelArtifact:
         input_dim_names: What the graph calls its open sizes, "" for one that is fixed or has no name.
         output_name: Name of the graph's one output, the logits (N, K, h, w).
         notes: Every default that was assumed, one line each, to be shown to the user.
+        int8: The INT8 graphs that the sidecar names; None where there is no sidecar.
     """
 
     path: Path
@@ -58,6 +74,33 @@ class ModelArtifact:
     input_dim_names: tuple[str, str, str, str]
     output_name: str
     notes: tuple[str, ...] = ()
+    int8: Mapping[Int8Target, SidecarGraph] | None = None
+
+    @property
+    def int8_keeps_accuracy(self) -> bool:
+        """Whether there is an INT8 graph for processors that may stand in for this one without being asked for."""
+        named = (self.int8 or {}).get("cpu")
+        return named is not None and named.agreement >= LEAST_AGREEMENT and int8_path(self.path, "cpu").is_file()
+
+    def int8_graph(self, target: Int8Target) -> Path:
+        """The INT8 graph that was calibrated from this model.
+
+        Raises:
+            EngineError: There is none beside it, or it was calibrated from other weights.
+        """
+        path = int8_path(self.path, target)
+        if not path.is_file():
+            raise EngineError(
+                f"int8 needs the calibrated graph {path.name} beside the model, which is not there; "
+                "`calibrate int8` makes it"
+            )
+        named = None if self.int8 is None else self.int8.get(target)
+        if self.int8 is not None and (named is None or named.sha256 != sha256_of(path)):
+            raise EngineError(
+                f"{path.name} is not the graph that {sidecar_path(self.path).name} names, so not of these weights; "
+                "`calibrate int8` makes a new one"
+            )
+        return path
 
     def input_shape(self, size_hw: tuple[int, int], batch: int = 1) -> tuple[int, int, int, int]:
         """The (N, C, H, W) to open the model with.
@@ -95,6 +138,11 @@ class ModelArtifact:
         )
 
 
+def int8_path(model: Path, target: Int8Target) -> Path:
+    """Where the INT8 graph of a model lies: beside it, ``NAME.int8-cpu.onnx`` or ``NAME.int8-tensorrt.onnx``."""
+    return model.with_name(f"{model.stem}.int8-{target}.onnx")
+
+
 def find_model(name_or_path: str | Path) -> Path:
     """The ONNX file of that name in the `models` folder, or at that path.
 
@@ -113,7 +161,8 @@ def find_model(name_or_path: str | Path) -> Path:
     named = MODELS_FOLDER / f"{text}.onnx"
     if named.is_file():
         return named
-    names = ", ".join(sorted(entry.stem for entry in MODELS_FOLDER.glob("*.onnx"))) or "none"
+    models = (entry.stem for entry in MODELS_FOLDER.glob("*.onnx") if ".int8-" not in entry.name)
+    names = ", ".join(sorted(models)) or "none"
     raise ModelError(f"no model is called {text!r}; there are: {names}; or give the path of an .onnx file")
 
 
@@ -133,10 +182,12 @@ def load_artifact(path: str | Path) -> ModelArtifact:
     graph = read_graph(path)
     sidecar = load_sidecar(path)
     notes: tuple[str, ...] = ()
+    named_int8: Mapping[Int8Target, SidecarGraph] | None = None
     if sidecar is None:
         sidecar, notes = _assume(path, graph)
     else:
         _check_agreement(path, graph, sidecar)
+        named_int8 = {} if sidecar.int8 is msgspec.UNSET else sidecar.int8
     return ModelArtifact(
         path=path,
         name=sidecar.name,
@@ -150,6 +201,7 @@ def load_artifact(path: str | Path) -> ModelArtifact:
         input_dim_names=graph.input_dim_names,
         output_name=graph.output_name,
         notes=notes,
+        int8=named_int8,
     )
 
 

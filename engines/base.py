@@ -17,7 +17,7 @@ __all__ = ["Engine", "ModelSpec", "PipelinedEngine", "Precision", "Tensor"]
 Tensor = NDArray[np.float32]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
-"""What a network computes in. "auto" is the fastest that the hardware computes natively without calibration."""
+"""What a network computes in. "auto" is the fastest that the hardware computes natively and that keeps accuracy."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,17 +42,20 @@ class OpenVinoEngine(CheckedEngine):
             artifact: The model.
             size_hw: (H, W) of the input.
             batch: Most pictures in one call.
-            precision: What the network computes in. "auto" leaves it to OpenVINO: bfloat16 where the processor
-                multiplies it natively (AMX, AVX512-BF16), half floats on ARM, else fp32. Processors that OpenVINO
-                only emulates bfloat16 on list the capability too, but are slower with it.
+            precision: What the network computes in. "int8" takes the model's calibrated graph for processors. "auto"
+                leaves it to OpenVINO: bfloat16 where the processor multiplies it natively (AMX, AVX512-BF16), half
+                floats on ARM, else fp32. Processors that OpenVINO only emulates bfloat16 on list the capability too,
+                but are slower with it.
             threads: How many threads compute; by default one for each physical core this process may use.
 
         Raises:
             ModelError: The model cannot have that input, or its output does not fit its classes.
             EngineError: OpenVINO is missing, or cannot compile or run the model as asked.
         """
-        if precision not in {"auto", *_HINTS}:
-            raise EngineError(f"OpenVINO computes in fp32 or bf16 on the CPU, not in {precision}; use --precision auto")
+        if precision not in {"auto", "int8", *_HINTS}:
+            raise EngineError(
+                f"OpenVINO computes in fp32, bf16 or int8 on the CPU, not in {precision}; use --precision auto"
+            )
         shape = artifact.input_shape(size_hw, batch)
         step = artifact.input_dims[0] or 1
         threads = available_cores() if threads is None else threads
@@ -66,7 +69,9 @@ class OpenVinoEngine(CheckedEngine):
         except RuntimeError as error:
             raise EngineError(f"OpenVINO cannot open {artifact.name} at {shape}: {reason(error)}") from error
         computed_in = _NAMES.get(compiled.get_property("INFERENCE_PRECISION_HINT").to_string(), "mixed")
-        if precision not in {"auto", computed_in}:
+        if precision == "int8":
+            computed_in = "int8"  # what is not quantised, in what the hint says
+        elif precision not in {"auto", computed_in}:
             raise EngineError(f"OpenVINO has no {precision} on this processor ({device}); use auto or fp32")
         version = self._openvino.__version__.partition("-")[0]
         super().__init__(
@@ -79,7 +84,7 @@ class OpenVinoEngine(CheckedEngine):
         self, artifact: ModelArtifact, shape: tuple[int, int, int, int], precision: Precision, threads: int
     ) -> tuple[Any, str]:
         core = self._openvino.Core()
-        model = core.read_model(artifact.path)
+        model = core.read_model(artifact.int8_graph("cpu") if precision == "int8" else artifact.path)
         model.reshape({artifact.input_name: list(shape)})
         config = {
             "PERFORMANCE_HINT": "LATENCY",
@@ -88,7 +93,7 @@ class OpenVinoEngine(CheckedEngine):
             # Decoding and drawing run beside the network: leave it to the kernel which core is free.
             "ENABLE_CPU_PINNING": False,
         }
-        if precision != "auto":
+        if precision in _HINTS:
             config["INFERENCE_PRECISION_HINT"] = _HINTS[precision]
         device = " ".join(str(core.get_property("CPU", "FULL_DEVICE_NAME")).split())
         return core.compile_model(model, "CPU", config), device

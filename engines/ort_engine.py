@@ -38,7 +38,8 @@ class OnnxRuntimeEngine(CheckedEngine):
             artifact: The model.
             size_hw: (H, W) of the input.
             batch: Most pictures in one call.
-            precision: What the network computes in: "auto" and "fp32" are the same here.
+            precision: What the network computes in: "auto" and "fp32" are the same here; "int8" takes the model's
+                calibrated graph for processors.
             threads: How many threads compute; by default one for each physical core this process may use.
 
         Raises:
@@ -49,15 +50,16 @@ class OnnxRuntimeEngine(CheckedEngine):
         step = artifact.input_dims[0] or 1
         one_step = (step, *shape[1:])
         threads = available_cores() if threads is None else threads
-        if precision not in {"auto", "fp32"}:
-            raise EngineError(f"ONNX Runtime computes in fp32 on the CPU, not in {precision}; use --precision auto")
+        if precision not in {"auto", "fp32", "int8"}:
+            raise EngineError(
+                f"ONNX Runtime computes in fp32 or int8 on the CPU, not in {precision}; use --precision auto"
+            )
+        graph = artifact.int8_graph("cpu") if precision == "int8" else artifact.path
         ort = import_library("onnxruntime", self.title, "onnxruntime")
         try:
             options = _options(ort, artifact, one_step, threads)
             # Its "fallback" would print to stdout and try the same again.
-            session = ort.InferenceSession(
-                str(artifact.path), options, providers=["CPUExecutionProvider"], enable_fallback=0
-            )
+            session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"], enable_fallback=0)
             # The graph need not say the size of its output; a first run does.
             first = session.run([artifact.output_name], {artifact.input_name: np.zeros(one_step, np.float32)})[0]
         except Exception as error:  # its exceptions have no common base of their own
@@ -65,7 +67,9 @@ class OnnxRuntimeEngine(CheckedEngine):
         self._logits: Tensor = np.empty((batch, *first.shape[1:]), np.float32)
         super().__init__(
             artifact.spec(shape, self._logits.shape),
-            describe(f"ONNX Runtime {ort.__version__}", processor_name(), "fp32", threads),
+            describe(
+                f"ONNX Runtime {ort.__version__}", processor_name(), "int8" if precision == "int8" else "fp32", threads
+            ),
             step,
         )
         self._names = (artifact.input_name, artifact.output_name)

@@ -6,11 +6,13 @@
       "input": {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375],
                 "color_order": "rgb", "size_hw": [360, 640]},
       "classes": [{"name": "road", "color_rgb": [128, 64, 128], "train_id": 0}, ...],
-      "onnx_sha256": "..."
+      "onnx_sha256": "...",
+      "int8": {"cpu": {"file": "clearway-lite.int8-cpu.onnx", "sha256": "...", "agreement": 0.97}, "tensorrt": ...}
     }
 
-`mean` and `std` are in units of 0 to 255; `size_hw` is the size the model was made for; `train_id` and
-`onnx_sha256` may be left out. Unknown keys are refused, so that a misspelt one is not silently ignored.
+`mean` and `std` are in units of 0 to 255; `size_hw` is the size the model was made for; `int8` names the graphs that
+were calibrated from this one; `train_id`, `onnx_sha256` and `int8` may be left out. Unknown keys are refused, so that
+a misspelt one is not silently ignored.
 """
 
 from __future__ import annotations
@@ -24,7 +26,13 @@ import msgspec
 from engines.classes import VOID_ID
 from engines.errors import ModelError
 
-__all__ = ["Sidecar", "SidecarClass", "SidecarInput", "load_sidecar", "save_sidecar", "sidecar_path"]
+__all__ = [
+    "Int8Target", "Sidecar", "SidecarClass", "SidecarGraph", "SidecarInput", "load_sidecar", "save_sidecar",
+    "sha256_of", "sidecar_path",
+]  # fmt: skip
+
+Int8Target = Literal["cpu", "tensorrt"]
+"""What a calibrated graph is for: they differ in what they may quantise, and how."""
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 _Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
@@ -50,6 +58,17 @@ class SidecarClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     train_id: _Byte = VOID_ID
 
 
+class SidecarGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A graph that computes the same in INT8.
+
+    `agreement` is the mean IoU of its classes with those of the float graph, on pictures that it was not calibrated on.
+    """
+
+    file: _Name
+    sha256: _Sha256
+    agreement: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
 class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file; the module's docstring shows one."""
 
@@ -58,6 +77,7 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     input: SidecarInput
     classes: Annotated[tuple[SidecarClass, ...], msgspec.Meta(min_length=2, max_length=VOID_ID)]
     onnx_sha256: _Sha256 | None = None
+    int8: dict[Int8Target, SidecarGraph] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Versioned(msgspec.Struct):
@@ -96,7 +116,7 @@ def load_sidecar(onnx_path: Path) -> Sidecar | None:
     names = [entry.name for entry in sidecar.classes]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ModelError(f"sidecar {path}: class {twice[0]!r} is listed twice")
-    if sidecar.onnx_sha256 not in {None, _sha256(onnx_path)}:
+    if sidecar.onnx_sha256 not in {None, sha256_of(onnx_path)}:
         raise ModelError(f"sidecar {path} belongs to another file: its onnx_sha256 is not that of {onnx_path.name}")
     return sidecar
 
@@ -107,11 +127,12 @@ def save_sidecar(onnx_path: Path, sidecar: Sidecar) -> Path:
     Returns:
         The path of the sidecar.
     """
-    sealed = msgspec.structs.replace(sidecar, onnx_sha256=_sha256(onnx_path))
+    sealed = msgspec.structs.replace(sidecar, onnx_sha256=sha256_of(onnx_path))
     path = sidecar_path(onnx_path)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(sealed), indent=2) + b"\n")
     return path
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.classes import VOID_ID
 from evaluation.labels import CAMVID, TRAIN_IDS, Label, LabelScheme
 from evaluation.layouts import LAYOUTS, Pair, find_labelled_images
 from pipeline.errors import ConfigError, SourceError
 from pipeline.scene import Frame
 from pipeline.sources.images import ImageSource
 
-__all__ = ["FORMATS", "LabelledFrame", "LabelledSet", "open_labelled"]
+__all__ = ["FORMATS", "LabelledFrame", "LabelledSet", "open_labelled", "read_label"]
 
 FORMATS = (*LAYOUTS, "synthetic")
 """The layouts of files, and `synthetic`: a synthetic:// address, measured against its own truth."""
@@ -87,16 +88,23 @@ def open_labelled(
 
 def _with_labels(frames: Iterator[Frame], pairs: tuple[Pair, ...], scheme: LabelScheme) -> Iterator[LabelledFrame]:
     for frame, pair in zip(frames, pairs, strict=True):
-        yield LabelledFrame(frame, _read_label(pair, frame.size_hw, scheme), pair.follows)
+        yield LabelledFrame(frame, read_label(pair, frame.size_hw, scheme), pair.follows)
 
 
-def _read_label(pair: Pair, size_hw: tuple[int, int], scheme: LabelScheme) -> NDArray[np.uint8]:
+def read_label(pair: Pair, size_hw: tuple[int, int], scheme: LabelScheme) -> NDArray[np.uint8]:
+    """The label picture of an image of that size: (H, W) uint8, values of the scheme.
+
+    Raises:
+        SourceError: It is missing, damaged, of another size, or holds values or colours that the scheme does not know.
+    """
     path = pair.label
     if not path.is_file():
         raise SourceError(f"{path}: the label of image {pair.image.name} is missing")
     label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if label is None:
         raise SourceError(f"{path}: not an image that OpenCV can read, or damaged")
+    if scheme.colors:
+        label = _values_of_colors(path, label, scheme)
     if label.ndim != 2 or label.dtype != np.uint8:
         kind = f"{label.dtype.itemsize * 8} bits" if label.ndim == 2 else f"{label.shape[2]} channels"
         raise SourceError(f"{path}: a label has one 8-bit value a pixel, this one has {kind} (is it a coloured copy?)")
@@ -111,6 +119,26 @@ def _read_label(pair: Pair, size_hw: tuple[int, int], scheme: LabelScheme) -> ND
             f"{path}: holds the value {strange[0]} ({counts[strange[0]]} pixels), which is no label of {scheme.name}"
         )
     return np.asarray(label, np.uint8)
+
+
+def _values_of_colors(path: Path, label: NDArray[np.generic], scheme: LabelScheme) -> NDArray[np.uint8]:
+    """A coloured label picture as the values that its colours stand for; 255 for those that do not count."""
+    if label.ndim != 3 or label.dtype != np.uint8:
+        raise SourceError(f"{path}: [colors] are given, but this is no coloured picture of 8 bits a channel")
+    blue, green, red = (label[..., channel].astype(np.int32) for channel in range(3))
+    codes = red << 16 | green << 8 | blue
+    values: NDArray[np.int16] = np.full(codes.shape, -1, np.int16)
+    for (r, g, b), value in scheme.colors.items():
+        values[codes == (r << 16 | g << 8 | b)] = value
+    unknown = values < 0
+    if unknown.any() and not scheme.others_are_void:
+        strange = int(codes[unknown][0])
+        raise SourceError(
+            f"{path}: holds the colour #{strange:06x} ({int((codes == strange).sum())} pixels), "
+            f"which is no label of {scheme.name}"
+        )
+    values[unknown] = VOID_ID
+    return values.astype(np.uint8)
 
 
 def _synthetic(address: str) -> LabelledSet:

@@ -7,20 +7,16 @@ labels and model can be held against each other.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import CITYSCAPES, VOID_ID
-from pipeline.errors import ConfigError
 
-__all__ = ["CAMVID", "CITYSCAPES_IDS", "IDD_LITE", "TRAIN_IDS", "Label", "LabelScheme", "read_scheme"]
+__all__ = ["CAMVID", "CITYSCAPES_IDS", "IDD_LITE", "TRAIN_IDS", "Label", "LabelScheme"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +40,20 @@ class LabelScheme:
 
     Attributes:
         name: Of the scheme, for messages.
-        labels: Ascending by value; any other value in a label picture is a mistake.
+        labels: Ascending by value.
+        colors: Where label pictures are coloured, the value that each (red, green, blue) stands for.
+        others_are_void: Any other value or colour does not count; else it is a mistake.
     """
 
     name: str
     labels: tuple[Label, ...]
+    colors: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    others_are_void: bool = False
 
     @cached_property
     def known(self) -> NDArray[np.bool_]:
-        """(256,) whether a label has that value."""
-        known = np.zeros(256, bool)
+        """(256,) whether a label may have that value."""
+        known = np.full(256, self.others_are_void)
         known[[label.value for label in self.labels]] = True
         return known
 
@@ -128,47 +128,3 @@ CITYSCAPES_IDS = _scheme(
     },
 )
 """All labelIds of Cityscapes (Cordts et al., CVPR 2016; ``labels.py`` of cityscapesScripts); -1 is stored as 255."""
-
-
-class _SchemeFile(msgspec.Struct, forbid_unknown_fields=True):
-    """``[labels]``: value = a class, or a list of classes of which its pixels may have any; an empty list is void."""
-
-    labels: dict[str, str | list[str]]
-
-
-def read_scheme(file: Path) -> LabelScheme:
-    """Read the meaning of label values from a TOML file::
-
-        [labels]
-        0 = "road"
-        1 = ["sidewalk", "terrain"]   # either of them
-        255 = []                      # does not count
-
-    Raises:
-        ConfigError: It cannot be read, is no such file, or names a class that nobody knows.
-    """
-    try:
-        entries = msgspec.toml.decode(file.read_bytes(), type=_SchemeFile).labels
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read ({error.strerror})") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not a file of label values ({error})") from error
-    if not any(entries.values()):
-        raise ConfigError(f'{file}: [labels] gives no value a class; write for instance 0 = "road"')
-    meanings: dict[int, tuple[str, tuple[str, ...]]] = {}
-    for key, entry in entries.items():
-        if not (key.isascii() and key.isdecimal() and int(key) < 256) or int(key) in meanings:
-            raise ConfigError(f"{file}: {key!r} in [labels] must be a label value from 0 to 255, once each")
-        classes = (entry,) if isinstance(entry, str) else tuple(entry)
-        for name in classes:
-            _refuse_unknown(file, key, name)
-        meanings[int(key)] = ("/".join(classes) or "void", classes)
-    return _scheme(str(file), meanings)
-
-
-def _refuse_unknown(file: Path, key: str, name: str) -> None:
-    known = [entry.name for entry in CITYSCAPES]
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
-        raise ConfigError(f"{file}: label {key} names the class {name!r}, which Cityscapes lacks; {hint}")

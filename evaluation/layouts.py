@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.labels import CAMVID, CITYSCAPES_IDS, IDD_LITE, TRAIN_IDS, LabelScheme, read_scheme
+from evaluation.label_file import read_scheme
+from evaluation.labels import CAMVID, CITYSCAPES_IDS, IDD_LITE, TRAIN_IDS, LabelScheme
 from pipeline.errors import SourceError
 from pipeline.sources.base import IMAGE_SUFFIXES
 from pipeline.sources.images import natural_order
@@ -86,7 +87,7 @@ def find_labelled_images(
         folder: Its root.
         layout: A key of `LAYOUTS`.
         split: Only this subfolder of images and labels, for instance ``"val"``.
-        scheme_file: What the label values mean, instead of what is usual for the layout; see `labels.read_scheme`.
+        scheme_file: What the label values mean, instead of what is usual for the layout; see `label_file.read_scheme`.
         video: All images of one folder are consecutive frames of a video.
 
     Raises:

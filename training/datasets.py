@@ -1,21 +1,21 @@
-"""Labelled frames in memory, and the endless stream of training samples drawn from several data sets at once."""
+"""Data sets by name, and the endless stream of training samples drawn from several of them at once."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.errors import ClearwayError
 from training import labels
 from training.augment import augment_sample, paste_objects
+from training.frames import DataError, LabelledFrames
+from training.own_data import folder_of, is_own_data, load_own_data
 
-__all__ = ["VALIDATION_ONLY", "DataError", "LabelledFrames", "SampleStream", "data_root", "load_frames", "load_mix"]
+__all__ = ["VALIDATION_ONLY", "SampleStream", "data_root", "load_frames", "load_mix"]
 
 VALIDATION_ONLY = frozenset({"camvid/dusk"})
 """Frames of the official test split: to look at, never to learn from. `load_mix` refuses them."""
@@ -26,32 +26,6 @@ _TRAIN_SEED_BASE = 1000
 """Drives with lower seeds are kept for tests and evaluation."""
 
 
-class DataError(ClearwayError):
-    """A data set that is not there or not laid out as its loader expects."""
-
-
-@dataclass(slots=True)
-class LabelledFrames:
-    """A data set, decoded, in memory.
-
-    Attributes:
-        name: As given to `load_frames`.
-        images: Each (H, W, 3) uint8 BGR.
-        label_images: Each (H, W) uint8, the data set's own values.
-        sets: (256,) uint16, the class set (see `training.labels`) of every label value.
-        pasted: (256,) bool, the label values of objects that may be pasted from one frame into another.
-    """
-
-    name: str
-    images: list[NDArray[np.uint8]]
-    label_images: list[NDArray[np.uint8]]
-    sets: NDArray[np.uint16]
-    pasted: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(256, bool))
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-
 def data_root() -> Path:
     """Where the data lies unless a command says otherwise: ``$CLEARWAY_DATA``, or ``../shared/data`` by the project."""
     if "CLEARWAY_DATA" in os.environ:
@@ -60,14 +34,18 @@ def data_root() -> Path:
 
 
 def load_frames(name: str, root: Path) -> LabelledFrames:
-    """A data set by name: ``camvid/SPLIT``, ``idd_lite`` or ``rendered[:COUNT[:FIRST_SEED]]``.
+    """A data set by name: ``camvid/SPLIT``, ``idd_lite``, ``rendered[:COUNT[:FIRST_SEED]]``, or one's own.
 
     Raises:
-        DataError: Unknown name, nothing there, or an image without its label.
+        ClearwayError: Unknown name, nothing there, or an image without its label.
     """
+    if is_own_data(name):
+        return load_own_data(name)
     kind = name.replace(":", "/").split("/")[0]
     if kind not in _LOADERS:
-        raise DataError(f"{name}: no such data set; there are: camvid/SPLIT, idd_lite, rendered:COUNT")
+        raise DataError(
+            f"{name}: no such data set; there are: camvid/SPLIT, idd_lite, rendered:COUNT, FILE.toml, FORMAT:DIR"
+        )
     return _LOADERS[kind](name, root)
 
 
@@ -79,15 +57,20 @@ def load_mix(entries: list[str], root: Path) -> list[tuple[LabelledFrames, int]]
     """
     mix = []
     for entry in entries:
-        name, _, share = entry.partition("=")
-        if share and not share.isdecimal():
+        name, _, share = entry.rpartition("=") if "=" in entry else (entry, "", "1")
+        if not (share.isdecimal() and int(share)):
             raise DataError(f"data set {entry}: the share must be a whole number, as in camvid/train=6")
-        if name.rstrip("/") in VALIDATION_ONLY or (
-            name.startswith("rendered") and _numbers(name)[1] < _TRAIN_SEED_BASE
-        ):
+        if _is_kept_for_validation(name, root):
             raise DataError(f"data set {name} is kept for validation; train on others")
-        mix.append((load_frames(name, root), int(share or 1)))
+        mix.append((load_frames(name, root), int(share)))
     return mix
+
+
+def _is_kept_for_validation(name: str, root: Path) -> bool:
+    if name.startswith("rendered"):
+        return _numbers(name)[1] < _TRAIN_SEED_BASE
+    folder = folder_of(name) if is_own_data(name) else root / name
+    return folder.resolve() in {(root / kept).resolve() for kept in VALIDATION_ONLY}
 
 
 def _load_camvid(name: str, root: Path) -> LabelledFrames:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from engines.classes import VOID_ID
 from evaluation.accuracy import ConfusionMatrix
-from training.datasets import LabelledFrames
+from training.frames import LabelledFrames
 from training.labels import CLASSES
 from training.tensors import images_to_tensor
 

@@ -14,7 +14,10 @@ import evaluation.labels
 from engines.classes import SegmentationClass, cityscapes_class
 from evaluation.labels import LabelScheme
 
-__all__ = ["ANY_CLASS", "CAMVID", "CLASSES", "CLASS_WEIGHTS", "IDD_LITE", "TRAIN_IDS", "class_set", "label_table"]
+__all__ = [
+    "ANY_CLASS", "CAMVID", "CLASSES", "CLASS_WEIGHTS", "IDD_LITE", "TRAIN_IDS", "class_set", "label_table",
+    "sets_of_scheme",
+]  # fmt: skip
 
 _NAMES = (
     "road", "sidewalk", "building", "fence", "pole", "traffic sign", "vegetation", "sky", "person", "rider", "car",
@@ -45,7 +48,7 @@ def label_table(sets: dict[int, int]) -> NDArray[np.uint16]:
     return table
 
 
-def _sets(scheme: LabelScheme) -> dict[int, int]:
+def sets_of_scheme(scheme: LabelScheme) -> dict[int, int]:
     """The class set of every label that counts, without classes that our networks lack."""
     return {
         label.value: class_set(*(name for name in label.classes if name in _BIT))
@@ -54,11 +57,11 @@ def _sets(scheme: LabelScheme) -> dict[int, int]:
     }
 
 
-CAMVID = _sets(evaluation.labels.CAMVID)
+CAMVID = sets_of_scheme(evaluation.labels.CAMVID)
 """CamVid with the 11 classes of SegNet."""
 
-IDD_LITE = _sets(evaluation.labels.IDD_LITE)
+IDD_LITE = sets_of_scheme(evaluation.labels.IDD_LITE)
 """IDD Lite, whose classes are the first level of IDD's hierarchy."""
 
-TRAIN_IDS = _sets(evaluation.labels.TRAIN_IDS)
+TRAIN_IDS = sets_of_scheme(evaluation.labels.TRAIN_IDS)
 """Label files in Cityscapes trainIds, as rendered frames have them."""

@@ -21,9 +21,6 @@ __all__ = ["GpuPrecision", "graph_bytes", "graph_path", "model_digest"]
 
 GpuPrecision = Literal["fp32", "fp16", "int8"]
 
-INT8_SUFFIX = ".int8-tensorrt.onnx"
-"""TensorRT takes symmetric int8 with zero point 0 only, so that its calibrated graph is not the one for CPUs."""
-
 _EXTERNAL_MARK = b"\x0a\x08location"
 """How protobuf writes the key under which a graph names a file that holds its weights."""
 
@@ -34,14 +31,9 @@ def graph_path(artifact: ModelArtifact, precision: GpuPrecision) -> Path:
     """The file that the engine is built from.
 
     Raises:
-        EngineError: INT8, and there is no calibrated graph beside the model.
+        EngineError: INT8, and there is no graph beside the model that was calibrated from it.
     """
-    if precision != "int8":
-        return artifact.path
-    path = artifact.path.with_name(artifact.path.stem + INT8_SUFFIX)
-    if not path.is_file():
-        raise EngineError(f"int8 needs the calibrated graph {path.name} beside the model, which is not there; use fp16")
-    return path
+    return artifact.int8_graph("tensorrt") if precision == "int8" else artifact.path
 
 
 def model_digest(artifact: ModelArtifact, precision: GpuPrecision) -> str:
@@ -73,6 +65,8 @@ def graph_bytes(artifact: ModelArtifact, precision: GpuPrecision, *, strongly_ty
         EngineError: The file is damaged, there is no INT8 graph, or the graph cannot be converted.
     """
     model = _load(graph_path(artifact, precision))
+    if precision == "int8" and not strongly_typed:
+        _write_weights_as_floats(model)
     if strongly_typed and precision != "fp32":
         model = _in_half(model, artifact.name)
     content: bytes = model.SerializeToString()
@@ -117,6 +111,34 @@ def _write_constants_as_tensors(model: Any) -> None:
                 floats = list(attribute.floats) if is_list else [attribute.f]
                 tensor = helper.make_tensor("", 1, [len(floats)] if is_list else [], floats)
                 attribute.CopyFrom(helper.make_attribute("value", tensor))
+
+
+def _write_weights_as_floats(model: Any) -> None:
+    """Weights that are stored as bytes become the floats that they stand for, with a Q/DQ pair behind them.
+
+    The parser of TensorRT 8 wants to quantise weights itself; from 10 on it takes the bytes. Nothing is lost: what is
+    quantised again was a whole number of steps.
+    """
+    numpy_helper = import_library("onnx.numpy_helper", "onnx", "'clearway[nvidia]'")
+    helper = import_library("onnx.helper", "onnx", "'clearway[nvidia]'")
+    stored = {entry.name: entry for entry in model.graph.initializer}
+    for node in list(model.graph.node):
+        weight = stored.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if weight is None:
+            continue
+        steps, scale = numpy_helper.to_array(weight), numpy_helper.to_array(stored[node.input[1]])
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+        along = [1] * steps.ndim
+        if scale.ndim:
+            along[axis] = -1
+        name = f"{weight.name}_float"
+        model.graph.initializer.append(numpy_helper.from_array(steps * scale.reshape(along), name))
+        quantised = f"{weight.name}_quantised_again"
+        model.graph.node.insert(
+            0, helper.make_node("QuantizeLinear", [name, *node.input[1:]], [quantised], f"{quantised}/Q", axis=axis)
+        )
+        node.input[0] = quantised
+        model.graph.initializer.remove(weight)
 
 
 def _opset(model: Any) -> int:

@@ -51,6 +51,7 @@ class TestWithSidecar:
             input_dim_names=("N", "", "H", "W"),
             output_name="logits",
             notes=(),
+            int8={},
         )
 
     def test_a_saved_sidecar_is_sealed_to_its_file_and_read_back(self, tiny):

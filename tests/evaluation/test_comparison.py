@@ -9,7 +9,8 @@ import pytest
 
 from engines.classes import CITYSCAPES, SegmentationClass
 from evaluation.comparison import compare
-from evaluation.labels import CAMVID, CITYSCAPES_IDS, IDD_LITE, TRAIN_IDS, read_scheme
+from evaluation.label_file import read_scheme
+from evaluation.labels import CAMVID, CITYSCAPES_IDS, IDD_LITE, TRAIN_IDS
 from pipeline.errors import ConfigError
 
 ELEVEN = [CITYSCAPES[index] for index in (0, 1, 2, 4, 5, 7, 8, 10, 11, 12, 13)]

@@ -10,7 +10,8 @@ import pytest
 
 from training import labels
 from training.augment import augment_colors, crop_scaled, paste_objects
-from training.datasets import DataError, LabelledFrames, SampleStream, load_frames, load_mix
+from training.datasets import SampleStream, load_frames, load_mix
+from training.frames import DataError, LabelledFrames
 from training.labels import ANY_CLASS, class_set
 
 

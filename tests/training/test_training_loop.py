@@ -12,10 +12,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch: pip install clearway[train]")
 
 from training.checkpoint import CheckpointError, load_checkpoint, save_checkpoint  # noqa: E402
-from training.datasets import LabelledFrames  # noqa: E402
+from training.frames import LabelledFrames  # noqa: E402
 from training.labels import CAMVID, label_table  # noqa: E402
 from training.schedule import AveragedWeights, Budget, one_cycle  # noqa: E402
-from training.train import Settings, Trainer  # noqa: E402
+from training.trainer import Settings, Trainer  # noqa: E402
 
 
 @pytest.fixture(autouse=True, scope="module")

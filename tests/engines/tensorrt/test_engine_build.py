@@ -78,7 +78,8 @@ class TestRefusals:
         with pytest.raises(EngineError) as caught:
             build("int8")
         assert str(caught.value) == (
-            "int8 needs the calibrated graph tiny.int8-tensorrt.onnx beside the model, which is not there; use fp16"
+            "int8 needs the calibrated graph tiny.int8-tensorrt.onnx beside the model, which is not there; "
+            "`calibrate int8` makes it"
         )
 
     def test_a_builder_that_cannot_be_made(self, machine, build, monkeypatch):
