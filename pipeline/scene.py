@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
+from pipeline.geometry import RoadView
 from pipeline.metric import RoadScene, Whereabouts
 
 __all__ = [
@@ -74,6 +75,9 @@ class Frame:
         name: Stem of the image file it came from, or None.
         camera: Name of the live camera that took it; "" in a recording.
         planes: The decoder's own 4:2:0 planes where it gave them, else None.
+        view: The camera over the road at this moment, where the source itself knows it exactly: a rendered one.
+        leaves_trace: Whether what is seen in it may be remembered. Not where a live run did not see it that recorded
+            it: without its traces the other frames become the scenes again that they were live.
         to_bgr: Makes the BGR picture. Called at most once, and only if somebody wants to look at it.
     """
 
@@ -85,6 +89,8 @@ class Frame:
     name: str | None = None
     camera: str = ""
     planes: YuvPlanes | None = field(default=None, repr=False)
+    view: RoadView | None = field(default=None, repr=False)
+    leaves_trace: bool = True
 
     @cached_property
     def image(self) -> BgrImage:

@@ -110,6 +110,14 @@ class RoadView:
         """(51,) the view as the kernels of `pipeline.geometry.projection` want it."""
         return pack_view(self)
 
+    def scaled_to(self, size_hw: tuple[int, int]) -> RoadView:
+        """The same view, its pictures resized.
+
+        Raises:
+            ConfigError: Pictures of that size have another shape.
+        """
+        return self if self.camera.size_hw == size_hw else replace(self, camera=self.camera.scaled_to(size_hw))
+
     def image_from_road(self, points_m: ArrayLike) -> FloatArray:
         """Where points of the world appear.
 

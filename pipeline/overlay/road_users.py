@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.overlay.kernels import blend_color, smooth_contour
 from pipeline.overlay.lettering import SEMIBOLD, draw_text, text_width
 from pipeline.overlay.pen import Pen, draw_lines
-from pipeline.overlay.style import Color, Style, ink_on, instance_color
+from pipeline.overlay.style import DANGER, Color, Style, ink_on, instance_color
 from pipeline.scene import BgrImage, RoadUser
 
 __all__ = ["draw_road_users", "rounded_rectangle"]
@@ -44,7 +44,7 @@ def draw_road_users(
         Where the labels are, xyxy.
     """
     for user in road_users:
-        color = instance_color(user.class_name, user.id)
+        color = _color(user)
         _draw_body(picture, user, color, style.line_px, layer)
         _draw_foot(picture, user, color, style.line_px)
     taken: list[Rectangle] = []
@@ -58,6 +58,23 @@ def draw_road_users(
             if place is not None:
                 taken.append(place)
     return taken
+
+
+def _color(user: RoadUser) -> Color:
+    in_path = user.whereabouts is not None and user.whereabouts.in_path
+    return DANGER if in_path else instance_color(user.class_name, user.id)
+
+
+def _words(user: RoadUser) -> str:
+    """Who it is, how far away, and whether it is in the way or about to be."""
+    name = user.recognition.name if user.recognition is not None else f"{user.class_name} {user.id}"
+    there = user.whereabouts
+    if there is None:
+        return name
+    words = f"{name}  {there.distance_m:.0f} m"
+    if there.in_path:
+        return f"{words}  in path"
+    return words if there.enters_path_in_s is None else f"{words}  in path in {there.enters_path_in_s:.1f} s"
 
 
 def _height(user: RoadUser) -> int:
@@ -88,7 +105,7 @@ def _draw_foot(picture: BgrImage, user: RoadUser, color: Color, line_px: int) ->
 
 
 def _draw_label(picture: BgrImage, user: RoadUser, style: Style, taken: list[Rectangle]) -> Rectangle | None:
-    text = f"{user.class_name} {user.id}"
+    text = _words(user)
     padding = max(2, round(style.text_px * 0.36))
     width = text_width(text, style.text_px, SEMIBOLD) + 2 * padding
     height = round(style.text_px * 1.36)
@@ -96,7 +113,7 @@ def _draw_label(picture: BgrImage, user: RoadUser, style: Style, taken: list[Rec
     if place is None:
         return None
     x1, y1, _, _ = place
-    color = instance_color(user.class_name, user.id)
+    color = _color(user)
     blend_color(picture, rounded_rectangle(height, width, height // 4), x1, y1, *color, 230)
     baseline = y1 + round(height * 0.5 + style.text_px * 0.345)
     draw_text(picture, text, x1 + padding, baseline, style.text_px, ink_on(color), SEMIBOLD)
