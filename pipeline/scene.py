@@ -218,10 +218,17 @@ class Visibility:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something the driver or another program should know now, with its evidence in words."""
+    """Something the driver or another program should know now, with its evidence in words and figures.
+
+    Attributes:
+        kind: What kind, for programs; see `pipeline.alerts`.
+        message: The evidence in words, for people.
+        evidence: The figures behind it, by name, with their unit in the name: ``distance_m``, ``time_to_reach_s``.
+    """
 
     kind: str
     message: str
+    evidence: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 CameraState = Literal["connecting", "live", "stale", "reconnecting", "failed"]

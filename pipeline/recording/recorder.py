@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.alerts import OF_OUR_OWN
 from pipeline.cameras.address import Flip
 from pipeline.cameras.base import CameraRecorder
 from pipeline.errors import ConfigError, SinkError
@@ -39,9 +40,6 @@ _QUEUE_BYTES = 64 * 2**20
 
 _FINISH_LIMIT_S = 15.0
 """Memory cards that are busy with something else may take seconds to answer."""
-
-_OF_OUR_OWN = frozenset({"no_signal", "engine_failed"})
-"""Alerts of what is wrong with us and not on the road. They last, and saving for as long would fill the quota."""
 
 _SMALLEST_SEGMENT_BYTES = 64 * 2**10
 
@@ -201,7 +199,7 @@ class Recorder:
             return
         line = msgspec.json.encode(scene_record(scene)) + b"\n"
         track.scene(SceneLine(to_us(scene.frame.source_time_s), line))
-        kinds = [alert.kind for alert in scene.alerts if alert.kind not in _OF_OUR_OWN]
+        kinds = [alert.kind for alert in scene.alerts if alert.kind not in OF_OUR_OWN]
         if self._save_on_alert and kinds:
             try:
                 self.save(kinds[0])
