@@ -176,7 +176,7 @@ class Perception:
         if eye is None:
             situation = None if self._situate is None else self._situate(camera)
             eye = self._eyes[camera] = _Eye(self.engine, situation, smooth=self._smooth)
-            self._open.callback(eye.close)
+            self._open.callback(eye.forget)
         return eye
 
     def close(self) -> None:
@@ -228,7 +228,3 @@ class _Eye:
             self._smoother.forget()
         if self._situation is not None:
             self._situation.forget()
-
-    def close(self) -> None:
-        if self._situation is not None:
-            self._situation.close()
