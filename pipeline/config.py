@@ -151,7 +151,8 @@ def load_view(camera: str, ground: str, size_hw: tuple[int, int] | None = None) 
         )
     if not camera:
         raise ConfigError(
-            f"{ground}: the ground alone tells no metres; add --camera camera.toml, which `calibrate camera PHOTOS` writes"
+            f"{ground}: the ground alone tells no metres; add --camera camera.toml, which "
+            "`calibrate camera PHOTOS` writes"
         )
     view = RoadView.load(Path(camera), Path(ground))
     if size_hw is not None:

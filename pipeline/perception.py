@@ -143,9 +143,7 @@ class Perception:
     def _understand(
         self, frames: Sequence[Frame], eyes: Sequence[_Eye], findings: Sequence[Findings], watch: Stopwatch
     ) -> list[Scene]:
-        scenes = [
-            Scene(frame, *found, timings_ms=watch.laps_ms) for frame, found in zip(frames, findings, strict=True)
-        ]
+        scenes = [Scene(frame, *found, timings_ms=watch.laps_ms) for frame, found in zip(frames, findings, strict=True)]
         if self._situate is None:
             return scenes
         scenes = [eye.understand(scene) for eye, scene in zip(eyes, scenes, strict=True)]

@@ -59,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bonnet", type=float, metavar="M", help="metres ahead hidden by the own bonnet (0)")
     parser.add_argument("--corridor-width", type=float, metavar="M", help="metres of road that the vehicle needs (2.2)")
     parser.add_argument(
-        "--birdseye", action=argparse.BooleanOptionalAction, default=None, help="show the road from above (default: yes)"
+        "--birdseye",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="show the road from above (yes)",
     )
     parser.add_argument("--instances", metavar="FILE", help="recognise road users by this database, and enter new ones")
     parser.add_argument("--start", type=float, metavar="S", help="seconds into the recording to start at")

@@ -4,7 +4,7 @@
                             of calibrated     whereabouts, speed,    only if       with       where nobody
                             cameras           the vehicle's motion   asked         evidence   can tell it
 
-All of it is a pure function of the frames that one camera gave and of their times: the same frames give the same scenes.
+All of it is a pure function of one camera's frames and their times: the same frames give the same scenes.
 """
 
 from __future__ import annotations

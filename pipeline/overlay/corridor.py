@@ -9,7 +9,7 @@ from pipeline.metric import RoadScene
 from pipeline.overlay.kernels import blend_color
 from pipeline.overlay.lettering import SEMIBOLD, draw_text, text_width
 from pipeline.overlay.pen import Pen, draw_lines
-from pipeline.overlay.road_users import rounded_rectangle
+from pipeline.overlay.road_users import Rectangle, rounded_rectangle
 from pipeline.overlay.style import AMBER, PANEL, WHITE, Style
 from pipeline.scene import BgrImage
 
@@ -21,7 +21,7 @@ _FARTHEST_M = 60.0
 """Beyond, the two edges of the strip run into one."""
 
 
-def draw_corridor(picture: BgrImage, road: RoadScene, style: Style, layer: NDArray[np.uint8]) -> None:
+def draw_corridor(picture: BgrImage, road: RoadScene, style: Style, layer: NDArray[np.uint8]) -> list[Rectangle]:
     """Draw both edges of the strip up to where it is clear, and there a bar with the distance.
 
     Args:
@@ -29,19 +29,23 @@ def draw_corridor(picture: BgrImage, road: RoadScene, style: Style, layer: NDArr
         road: The road in metres.
         style: Sizes.
         layer: (H, W) uint8 scratch, 0 everywhere before and after.
+
+    Returns:
+        Where the distance is written, xyxy; nothing where it is not.
     """
     clear = road.clear
     if clear.distance_m <= _NEAREST_M:
-        return
+        return []
     left, right = strip_lines(road, min(clear.distance_m, _FARTHEST_M))
     lines = [_in_picture(road, edge) for edge in (left, right)]
     draw_lines(picture, lines, Pen(WHITE, 0.9 * style.line_px, 0.85, PANEL, 2.0 * style.line_px, 0.35), layer)
     if clear.is_open or clear.distance_m > _FARTHEST_M:
-        return
+        return []
     bar = _in_picture(road, np.stack([left[-1], right[-1]]))
     draw_lines(picture, [bar], Pen(AMBER, 1.6 * style.line_px, 1.0, PANEL, 2.0 * style.line_px, 0.5), layer)
-    if style.with_text and (bar[:, 1] >= 0).all():
-        _draw_distance(picture, clear_words(road), bar, style)
+    if not style.with_text or (bar[:, 1] < 0).any():
+        return []
+    return [_draw_distance(picture, clear_words(road), bar, style)]
 
 
 def strip_lines(road: RoadScene, until_m: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -69,7 +73,7 @@ def _in_picture(road: RoadScene, points_m: NDArray[np.float64]) -> NDArray[np.fl
     return np.asarray(pixels, np.float32)
 
 
-def _draw_distance(picture: BgrImage, text: str, bar: NDArray[np.float32], style: Style) -> None:
+def _draw_distance(picture: BgrImage, text: str, bar: NDArray[np.float32], style: Style) -> Rectangle:
     """A small plate on the middle of the bar, below it: above it stands what is in the way."""
     size = max(9, round(0.95 * style.text_px))
     padding = max(2, round(size * 0.36))
@@ -78,3 +82,4 @@ def _draw_distance(picture: BgrImage, text: str, bar: NDArray[np.float32], style
     top = min(round(float(bar[:, 1].max())) + 2 * style.line_px, picture.shape[0] - height)
     blend_color(picture, rounded_rectangle(height, width, height // 3), left, top, *PANEL, 200)
     draw_text(picture, text, left + padding, top + round(height * 0.5 + size * 0.345), size, AMBER, SEMIBOLD)
+    return left, top, left + width, top + height

@@ -58,9 +58,8 @@ class OverlayPainter:
         self._fit(scene)
         picture = self._ground.draw(scene)
         self._ground.draw_boundary(picture, scene.drivable, self._layer)
-        if scene.road is not None:
-            draw_corridor(picture, scene.road, self._style, self._layer)
-        draw_road_users(picture, scene.road_users, self._style, self._layer)
+        taken = [] if scene.road is None else draw_corridor(picture, scene.road, self._style, self._layer)
+        draw_road_users(picture, scene.road_users, self._style, self._layer, taken)
         if self._with_birdseye:
             self._birdseye.draw(picture, scene)
         draw_alerts(picture, scene, self._style)

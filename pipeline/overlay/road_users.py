@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -29,7 +30,11 @@ Rectangle = tuple[int, int, int, int]
 
 
 def draw_road_users(
-    picture: BgrImage, road_users: tuple[RoadUser, ...], style: Style, layer: NDArray[np.uint8]
+    picture: BgrImage,
+    road_users: tuple[RoadUser, ...],
+    style: Style,
+    layer: NDArray[np.uint8],
+    taken: Sequence[Rectangle] = (),
 ) -> list[Rectangle]:
     """Draw all road users into the picture; labels last and the largest road users first, where
     they cover neither another label nor somebody small.
@@ -39,15 +44,16 @@ def draw_road_users(
         road_users: Whom to draw.
         style: Sizes.
         layer: (H, W) uint8 scratch, 0 everywhere before and after.
+        taken: Where no label shall be, xyxy.
 
     Returns:
-        Where the labels are, xyxy.
+        Where the labels are, xyxy, after `taken`.
     """
     for user in road_users:
         color = _color(user)
         _draw_body(picture, user, color, style.line_px, layer)
         _draw_foot(picture, user, color, style.line_px)
-    taken: list[Rectangle] = []
+    taken = list(taken)
     if not style.with_text:
         return taken
     small = [user for user in road_users if _height(user) < _SMALLEST_COVERED * style.text_px]

@@ -71,9 +71,7 @@ def _kinds(classes: tuple[SegmentationClass, ...]) -> NDArray[np.uint8]:
     """(256,) whether a class stands on the ground or is ground; void counts as road that is not drivable: unknown."""
     kinds = np.full(256, _OTHER_ROAD, np.uint8)
     for index, entry in enumerate(classes):
-        kinds[index] = (
-            _OTHER_ROAD if entry.name == _ROAD else _OTHER_GROUND if entry.name in _GROUND else _STANDING
-        )
+        kinds[index] = _OTHER_ROAD if entry.name == _ROAD else _OTHER_GROUND if entry.name in _GROUND else _STANDING
     return kinds
 
 
