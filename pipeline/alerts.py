@@ -22,7 +22,10 @@ from pipeline.metric import ClearDistance, RoadScene
 from pipeline.pedestrians import PedestrianInPath, most_urgent, people_in_path
 from pipeline.scene import Alert, Scene, Visibility
 
-__all__ = ["OF_OUR_OWN", "AlertDesk", "AlertRules"]
+__all__ = ["KINDS", "OF_OUR_OWN", "AlertDesk", "AlertRules"]
+
+KINDS = ("pedestrian_in_path", "path_blocked", "low_confidence", "no_signal", "engine_failed")
+"""Every kind of alert."""
 
 OF_OUR_OWN = frozenset({"no_signal", "engine_failed", "low_confidence"})
 """Kinds that say what is wrong with us and not what is on the road. They may last for as long as the night."""
@@ -115,8 +118,8 @@ class AlertDesk:
         return self._pedestrian.update(bool(counted) or (None if people else False), alert, step_s)
 
     def _raise_blocked(self, scene: Scene, step_s: float) -> Alert | None:
-        if scene.road is None:
-            return self._blocked.update(False, None, step_s)
+        if scene.road is None or (scene.visibility is not None and scene.visibility.is_low):
+            return self._blocked.update(False, None, step_s)  # Where no mask can be trusted, this one cannot either.
         clear = scene.road.clear
         need_m = _need_m(scene, scene.road, self._rules)
         is_blocked = None
