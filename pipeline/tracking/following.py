@@ -1,0 +1,217 @@
+"""Which blobs of a picture are which road users: the same ids from frame to frame, in pixels alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.scene import RoadUser
+from pipeline.tracking.association import assign, costs
+from pipeline.tracking.boxes import correct_box, predict_boxes, predicted_xyxy, start_box
+from pipeline.tracking.sharing import align, covered_px, join, share_out
+from pipeline.tracking.tracks import NAMES, TRACK, Tracks, boxes_of, kind_of, new_track
+
+__all__ = ["Follower", "FollowingRules", "Sighting"]
+
+Floats = NDArray[np.float64]
+
+_SURE = np.ones(4)
+_CLIPPED = np.array([2.0, 1.0, 4.0, 1.0])
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingRules:
+    """When somebody is the same as before.
+
+    Attributes:
+        hidden_s: Who is not seen for longer is forgotten.
+        brief_hidden_s: The same for somebody who was seen only once or twice: most of them are mistakes of the network.
+        settled: From so many sightings on, somebody claims a share of a blob, or the pieces of one that falls apart.
+        regroup_s: Pieces that stay apart for longer are several road users.
+        covered: A blob hides somebody of whom it covers at least this share.
+        memory_s: How long it takes to change one's mind about a class.
+    """
+
+    hidden_s: float = 1.6
+    brief_hidden_s: float = 0.35
+    settled: int = 4
+    regroup_s: float = 0.4
+    covered: float = 0.6
+    memory_s: float = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Somebody who is seen in this picture: `row` of the table is its track.
+
+    Attributes:
+        row: Row of `Follower.tracks`.
+        user: What is seen of it, with its id and class.
+        is_shared: It is part of a blob that others are in, too.
+    """
+
+    row: int
+    user: RoadUser
+    is_shared: bool
+
+
+class Follower:
+    """Gives road users their ids. Owned by one thread.
+
+    Attributes:
+        tracks: Everybody who is followed.
+    """
+
+    def __init__(self, rules: FollowingRules | None = None) -> None:
+        self.tracks: Tracks = np.empty(0, TRACK)
+        self._rules = rules or FollowingRules()
+        self._next_id = 1
+
+    def lose_everybody(self) -> None:
+        """The next picture has nothing to do with the last. Ids are not used again."""
+        self.tracks = self.tracks[:0]
+
+    def predict(self, now_s: float, step_s: float) -> None:
+        """Move everybody to where they are expected now, and forget those who have been hidden too long."""
+        tracks, rules = self.tracks, self._rules
+        limit = np.where(tracks["sightings"] < rules.settled, rules.brief_hidden_s, rules.hidden_s)
+        self.tracks = tracks[now_s - tracks["seen_s"] <= limit]
+        predict_boxes(self.tracks, step_s, now_s)
+
+    def follow(
+        self, users: tuple[RoadUser, ...], size_hw: tuple[int, int], now_s: float, step_s: float
+    ) -> list[Sighting]:
+        """Recognise road users, and take in where they are.
+
+        Args:
+            users: What was cut out of the class map; their ids mean nothing.
+            size_hw: (H, W) of the picture.
+            now_s: Its time.
+            step_s: Since the last.
+
+        Returns:
+            Everybody who is seen, in no order.
+        """
+        tracks = self.tracks
+        expected, deviations = predicted_xyxy(tracks)
+        seen = list(users)
+        boxes = boxes_of(seen)
+        cost = costs(
+            expected,
+            deviations,
+            tracks["kind"],
+            tracks["votes"].argmax(axis=1),
+            boxes,
+            np.array([kind_of(user.class_name) for user in seen], np.int64),
+            np.array([NAMES.index(user.class_name) for user in seen], np.int64),
+        )
+        owner = {column: row for row, column in enumerate(assign(cost).tolist()) if column >= 0}
+        self._regroup(seen, owner, expected, step_s)
+        guests = self._guests(seen, owner, expected)
+        sightings: list[Sighting] = []
+        tracks["votes"] *= np.exp(-step_s / self._rules.memory_s)
+        for number, row in owner.items():
+            if number in guests:
+                sightings += self._share(seen[number], [row, *guests[number]], expected, now_s)
+            else:
+                sightings.append(self._see(row, seen[number], size_hw, now_s))
+        return sightings + [self._welcome(seen[i], now_s) for i in range(len(seen)) if i not in owner]
+
+    def _regroup(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats, step_s: float) -> None:
+        """Put those together again who were cut by mistake: all pieces lie where one road user is expected.
+
+        Joined pieces take the place of the first; the others are taken off the list.
+        """
+        loose = [number for number in range(len(seen)) if number not in owner]
+        regrouped = np.zeros(len(self.tracks), np.bool_)
+        gone: list[int] = []
+        for number, row in list(owner.items()):
+            track = self.tracks[row]
+            if not loose or track["sightings"] < self._rules.settled or track["regrouped_s"] > self._rules.regroup_s:
+                continue
+            whole = expected[row]
+            due_px = track["fill"] * (whole[2] - whole[0]) * (whole[3] - whole[1])
+            if seen[number].area_px > 0.8 * due_px:
+                continue
+            pieces = [
+                other
+                for other in loose
+                if kind_of(seen[other].class_name) == track["kind"]
+                and covered_px(seen[other], whole + _margin(whole)) >= 0.9 * seen[other].area_px
+            ]
+            if pieces:
+                seen[number] = join([seen[number], *(seen[other] for other in pieces)])
+                loose = [other for other in loose if other not in pieces]
+                gone += pieces
+                regrouped[row] = True
+        self.tracks["regrouped_s"] = np.where(regrouped, self.tracks["regrouped_s"] + step_s, 0.0)
+        if gone:
+            kept = [number for number in range(len(seen)) if number not in gone]
+            renumbered = {number: place for place, number in enumerate(kept)}
+            moved = {renumbered[number]: row for number, row in owner.items()}
+            seen[:] = [seen[number] for number in kept]
+            owner.clear()
+            owner.update(moved)
+
+    def _guests(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats) -> dict[int, list[int]]:
+        """Who is expected in a blob that is taken for somebody else: by number of the blob, their rows."""
+        tracks, guests = self.tracks, {}  # type: tuple[Tracks, dict[int, list[int]]]
+        absent = set(range(len(tracks))) - set(owner.values())
+        for row in sorted(absent):
+            if tracks[row]["sightings"] < self._rules.settled:
+                continue
+            box = expected[row]
+            due_px = tracks[row]["fill"] * (box[2] - box[0]) * (box[3] - box[1])
+            shares = {
+                number: covered_px(seen[number], box) / due_px
+                for number in owner
+                if kind_of(seen[number].class_name) == tracks[row]["kind"]
+            }
+            host = max(shares, key=shares.__getitem__, default=None)
+            if host is not None and shares[host] >= self._rules.covered:
+                guests.setdefault(host, []).append(row)
+        return guests
+
+    def _share(self, blob: RoadUser, rows: list[int], expected: Floats, now_s: float) -> list[Sighting]:
+        boxes, doubts = align(blob, expected[rows])
+        parts = share_out(blob, boxes, self.tracks["fill"][rows])
+        sightings = []
+        for row, box, doubt, part in zip(rows, boxes, doubts, parts, strict=True):
+            if part is None:
+                continue
+            correct_box(self.tracks, row, box, doubt)
+            self.tracks[row]["seen_s"] = now_s
+            sightings.append(Sighting(row, self._named(row, part), is_shared=True))
+        return sightings
+
+    def _see(self, row: int, user: RoadUser, size_hw: tuple[int, int], now_s: float) -> Sighting:
+        track, box = self.tracks[row], np.array(user.box_xyxy, np.float64)
+        clipped = user.box_xyxy[0] == 0 or user.box_xyxy[2] == size_hw[1]
+        correct_box(self.tracks, row, box, _CLIPPED if clipped else _SURE)
+        fill = user.area_px / ((box[2] - box[0]) * (box[3] - box[1]))
+        track["fill"] += 0.3 * (fill - track["fill"])
+        track["votes"][NAMES.index(user.class_name)] += 1.0
+        track["seen_s"] = now_s
+        track["sightings"] += 1
+        return Sighting(row, self._named(row, user), is_shared=False)
+
+    def _welcome(self, user: RoadUser, now_s: float) -> Sighting:
+        """Somebody new."""
+        row, box = new_track(self._next_id, user, now_s), np.array(user.box_xyxy, np.float64)
+        self._next_id += 1
+        row["fill"] = user.area_px / ((box[2] - box[0]) * (box[3] - box[1]))
+        table = np.array([row], TRACK)
+        start_box(table, box)
+        self.tracks = np.concatenate([self.tracks, table])
+        return Sighting(len(self.tracks) - 1, replace(user, id=int(row["id"])), is_shared=False)
+
+    def _named(self, row: int, user: RoadUser) -> RoadUser:
+        track = self.tracks[row]
+        return replace(user, id=int(track["id"]), class_name=NAMES[int(track["votes"].argmax())])
+
+
+def _margin(box: Floats) -> Floats:
+    """What a box is widened by to all sides: a tenth of its width, and two pixels."""
+    return (2.0 + 0.1 * (box[2] - box[0])) * np.array([-1.0, -1.0, 1.0, 1.0])

@@ -1,0 +1,261 @@
+"""How the vehicle moves over the road, from the picture alone.
+
+The road is a plane whose place is known, so one number, the way since the last picture, says how all of its pixels
+move. It is found directly on the brightness (Lucas and Kanade 1981, over a plane rather than a window; Irani and Anandan
+1999 call such methods direct), together with the turn and with the nod of the springs, which moves the picture as well.
+No points are chosen, so worn asphalt is enough. A Kalman filter makes speed and yaw rate of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.geometry import RoadView
+from pipeline.jit import kernel
+from pipeline.metric import VehicleMotion
+from pipeline.scene import Frame
+
+__all__ = ["RoadOdometer", "luma_of"]
+
+Floats = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+
+_WIDTH_PX = 320
+_SPACING_PX = (2, 4)
+"""Rows and columns of the small picture between the pixels that are compared."""
+
+_FARTHEST = 12.0
+"""Road is compared up to this many heights of the camera ahead, ..."""
+_WIDEST = 3.0
+"""... and this many to either side."""
+
+_LEAST_PIXELS = 60
+_ADVANCES = np.linspace(-0.1, 1.2, 40)
+"""Ways in heights of the camera that are tried where nothing is known yet."""
+
+_ACCELERATION_MPS2 = 2.0
+_YAW_ACCELERATION_RAD_S2 = 0.3
+"""How much chance changes the motion within a second."""
+
+_NEIGHBOURS = 6.0
+"""Neighbouring pixels share texture and noise: this many count as one."""
+
+_LEAST_LIKENESS = 0.35
+_LONGEST_STEP_S = 0.6
+
+
+def luma_of(frame: Frame) -> Picture:
+    """(H, W) brightness of a frame: the decoder's own where there is one."""
+    return frame.planes.y if frame.planes is not None else np.asarray(cv2.extractChannel(frame.image, 1), np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """What is kept of the last picture: pixels of the road, where they look and how bright they are."""
+
+    places_m: Floats
+    brightness: Floats
+
+
+class RoadOdometer:
+    """Watches consecutive frames. Owned by one thread."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """The next frame follows none."""
+        self._before: _Before | None = None
+        self._state = np.zeros(2)  # Speed, yaw rate.
+        self._covariance = np.diag([20.0**2, 0.5**2])
+        self._known = False
+
+    def look(self, frame: Frame, road: NDArray[np.uint8], view: RoadView, step_s: float) -> VehicleMotion | None:
+        """See the next frame.
+
+        Args:
+            frame: The picture.
+            road: (H, W) uint8, not 0 where it shows clear road.
+            view: How the camera hangs over it.
+            step_s: Time since the last frame.
+
+        Returns:
+            How the vehicle moves; None as long as that was not seen.
+        """
+        luma = luma_of(frame)
+        factor = min(1.0, _WIDTH_PX / luma.shape[1])
+        size_wh = (max(16, round(luma.shape[1] * factor)), max(16, round(luma.shape[0] * factor)))
+        small = np.asarray(cv2.GaussianBlur(cv2.resize(luma, size_wh, interpolation=cv2.INTER_AREA), (0, 0), 0.8))
+        before, self._before = self._before, _choose(small, road, view)
+        if step_s > _LONGEST_STEP_S:
+            self._known = False
+            self._covariance = np.diag([20.0**2, 0.5**2])
+        elif step_s > 0.0:
+            self._covariance = self._covariance + np.diag(
+                [_ACCELERATION_MPS2**2 * step_s, _YAW_ACCELERATION_RAD_S2**2 * step_s]
+            )
+            if before is not None and len(before.places_m) >= _LEAST_PIXELS:
+                self._measure(before, small, view, step_s)
+        if not self._known:
+            return None
+        std = np.sqrt(np.diag(self._covariance))
+        return VehicleMotion(float(self._state[0]), float(std[0]), float(self._state[1]), float(std[1]))
+
+    def _measure(self, before: _Before, small: Picture, view: RoadView, step_s: float) -> None:
+        scale = np.array([small.shape[1] / view.camera.size_hw[1], small.shape[0] / view.camera.size_hw[0]])
+        height = view.pose.height_m
+        guess = np.array([self._state[0] * step_s, self._state[1] * step_s, 0.0])
+        if not self._known:
+            likeness = [
+                _likeness(
+                    small, _project(before.places_m, np.array([way * height, 0.0, 0.0]), view, scale), before.brightness
+                )
+                for way in _ADVANCES
+            ]
+            guess[0] = _ADVANCES[int(np.argmax(likeness))] * height
+        for _ in range(1 if self._known else 2):
+            pixels = _project(before.places_m, guess, view, scale)
+            partial = np.stack(
+                [
+                    (_project(before.places_m, guess + step, view, scale) - pixels) / step.sum()
+                    for step in np.diag([0.02 * height, 1e-3, 1e-3])
+                ],
+                axis=2,
+            )
+            change, covariance, count = _align(small, pixels, partial, before.brightness)
+            if count < _LEAST_PIXELS or not np.isfinite(change).all():
+                return
+            guess = guess + change
+        after = _project(before.places_m, guess, view, scale)
+        if _likeness(small, after, before.brightness) < _LEAST_LIKENESS:
+            return
+        self._take_in(guess[:2] / step_s, covariance[:2, :2] * _NEIGHBOURS / step_s**2)
+
+    def _take_in(self, measured: Floats, noise: Floats) -> None:
+        off = measured - self._state
+        spread = self._covariance + noise
+        if self._known and off @ np.linalg.solve(spread, off) > 25.0:
+            return
+        gain = self._covariance @ np.linalg.inv(spread)
+        self._state = self._state + gain @ off
+        self._covariance = (np.eye(2) - gain) @ self._covariance
+        self._known = True
+
+
+def _choose(small: Picture, road: NDArray[np.uint8], view: RoadView) -> _Before:
+    """Pixels of the road that are near enough."""
+    rows = np.arange(_SPACING_PX[0] // 2, small.shape[0], _SPACING_PX[0])
+    columns = np.arange(_SPACING_PX[1] // 2, small.shape[1], _SPACING_PX[1])
+    up, across = road.shape[0] / small.shape[0], road.shape[1] / small.shape[1]
+    is_road = road[((rows + 0.5) * up).astype(np.intp)[:, None], ((columns + 0.5) * across).astype(np.intp)] > 0
+    y, x = np.nonzero(is_road)
+    y, x = rows[y], columns[x]
+    places = view.road_from_image(np.stack([(x + 0.5) * across, (y + 0.5) * up], axis=1))
+    with np.errstate(invalid="ignore"):
+        near = (places[:, 0] < _FARTHEST * view.pose.height_m) & (np.abs(places[:, 1]) < _WIDEST * view.pose.height_m)
+    return _Before(places[near], small[y[near], x[near]].astype(np.float64))
+
+
+def _project(places_m: Floats, motion: Floats, view: RoadView, scale: Floats) -> Floats:
+    """(N, 2) pixels of the small picture where places of the road are after a way, a turn and a nod."""
+    way, turn, nod = motion.tolist()
+    cosine, sine = math.cos(turn), math.sin(turn)
+    # The way is an arc: its chord points half the turn to the left.
+    shifted = places_m - np.array([way * math.cos(0.5 * turn), way * math.sin(0.5 * turn)])
+    turned = shifted @ np.array([[cosine, -sine], [sine, cosine]])
+    points = view.pose.camera_from_road(np.concatenate([turned, np.zeros((len(turned), 1))], axis=1))
+    cosine, sine = math.cos(nod), math.sin(nod)
+    nodded = points @ np.array([[1.0, 0.0, 0.0], [0.0, cosine, sine], [0.0, -sine, cosine]])
+    return np.asarray(view.camera.image_from_camera(nodded) * scale - 0.5)
+
+
+@kernel()
+def _sample(picture: Picture, x: float, y: float) -> tuple[float, float, float, bool]:
+    """Brightness between pixels, its slope across and down, and whether it is inside the picture."""
+    if not (1.0 <= x < picture.shape[1] - 2.0 and 1.0 <= y < picture.shape[0] - 2.0):
+        return 0.0, 0.0, 0.0, False
+    i, j = int(y), int(x)
+    u, v = x - j, y - i
+    a, b, c, d = float(picture[i, j]), float(picture[i, j + 1]), float(picture[i + 1, j]), float(picture[i + 1, j + 1])
+    top, bottom = a + u * (b - a), c + u * (d - c)
+    return top + v * (bottom - top), (1.0 - v) * (b - a) + v * (d - c), bottom - top, True
+
+
+@kernel()
+def _likeness(picture: Picture, pixels: Floats, brightness: Floats) -> float:
+    """Correlation of the brightness at pixels with what it was, over those inside the picture; -1 where too few are."""
+    n, a, b, aa, bb, ab = 0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for k in range(len(pixels)):
+        value, _, _, inside = _sample(picture, pixels[k, 0], pixels[k, 1])
+        if inside:
+            n += 1
+            a += value
+            b += brightness[k]
+            aa += value * value
+            bb += brightness[k] * brightness[k]
+            ab += value * brightness[k]
+    if n < 30:
+        return -1.0
+    spread = (aa - a * a / n) * (bb - b * b / n)
+    return (ab - a * b / n) / math.sqrt(spread) if spread > 1e-9 else -1.0
+
+
+@kernel()
+def _align(picture: Picture, pixels: Floats, partial: Floats, brightness: Floats) -> tuple[Floats, Floats, int]:
+    """By how much three values must change so that the picture at `pixels` is as bright as it was.
+
+    Args:
+        picture: (h, w).
+        pixels: (N, 2) where the places are now, with the values as they are.
+        partial: (N, 2, 3) how those change with the values.
+        brightness: (N,) what it was.
+
+    Returns:
+        (3,) the changes; (3, 3) their covariance, pixels taken for independent; how many were inside the picture.
+    """
+    change, covariance, count = np.zeros(3), np.eye(3), 0
+    off, rows = np.empty(len(pixels)), np.empty((len(pixels), 4))
+    scale, drift = 1e9, 0.0
+    for step in range(6):
+        count = 0
+        for k in range(len(pixels)):
+            x, y = pixels[k, 0], pixels[k, 1]
+            for i in range(3):
+                x += partial[k, 0, i] * change[i]
+                y += partial[k, 1, i] * change[i]
+            value, across, down, inside = _sample(picture, x, y)
+            if inside:
+                off[count] = value - brightness[k] - drift
+                for i in range(3):
+                    rows[count, i] = across * partial[k, 0, i] + down * partial[k, 1, i]
+                rows[count, 3] = 1.0
+                count += 1
+        if count < 30:
+            return change, covariance, count
+        scale = max(1.4826 * np.median(np.abs(off[:count])), 0.3)
+        normal, right, total, squares = np.zeros((4, 4)), np.zeros(4), 0.0, 0.0
+        for k in range(count):
+            weight = 1.0 / (1.0 + (off[k] / (2.0 * scale)) ** 2)
+            total += weight
+            squares += weight * off[k] * off[k]
+            for i in range(4):
+                right[i] -= weight * rows[k, i] * off[k]
+                for j in range(4):
+                    normal[i, j] += weight * rows[k, i] * rows[k, j]
+        # A nod by more than some thousandths of a radian between two pictures is not believed without need.
+        normal[2, 2] += scale**2 / 0.003**2
+        for i in range(4):
+            normal[i, i] += 1e-6
+        inverse = np.linalg.inv(normal)
+        delta = inverse @ right
+        change += delta[:3]
+        drift += delta[3]
+        covariance = inverse[:3, :3] * (squares / total)
+        if abs(delta[0]) < 1e-4 and abs(delta[1]) < 1e-6:
+            break
+    return change, covariance, count

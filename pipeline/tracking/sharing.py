@@ -1,0 +1,169 @@
+"""One blob that is several road users, and several that are one.
+
+A class map does not tell two people apart while one passes before the other: they are one blob then. Who has been
+followed so far is known, so the blob is shared out among those who are expected in it; who stands nearer, going by the
+feet, hides who stands behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.jit import kernel
+from pipeline.scene import RoadUser
+
+__all__ = ["align", "covered_px", "join", "share_out"]
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+Mask = NDArray[np.uint8]
+
+_LEAST_PART = 0.15
+"""Who shows less than this share of what is expected of it is hidden."""
+
+_FARTHEST_SHIFT = 0.35
+"""By how much of its width or height a box is moved at most to fit a blob's edge."""
+
+
+def covered_px(user: RoadUser, box: Floats) -> int:
+    """How many pixels of a road user lie in a box xyxy (4,)."""
+    x1, y1, x2, y2 = user.box_xyxy
+    left, top = max(round(float(box[0])) - x1, 0), max(round(float(box[1])) - y1, 0)
+    right, bottom = min(round(float(box[2])), x2) - x1, min(round(float(box[3])), y2) - y1
+    return int(user.mask[top:bottom, left:right].sum()) if right > left and bottom > top else 0
+
+
+def align(user: RoadUser, expected: Floats) -> tuple[Floats, Floats]:
+    """Move the boxes of those who share a blob so that the outermost meet its edges.
+
+    Args:
+        user: The blob.
+        expected: (K, 4) boxes xyxy of those in it.
+
+    Returns:
+        (K, 4) boxes; and (K, 4) how much less sure than usual they are, as `correct_box` takes it: infinite where no
+        edge tells anything.
+    """
+    x1, _, x2, y2 = user.box_xyxy
+    boxes, doubt = expected.copy(), np.full((len(expected), 4), np.inf)
+    limits = _FARTHEST_SHIFT * (expected[:, 2:] - expected[:, :2])
+    across: dict[int, list[float]] = {}
+    across.setdefault(int(expected[:, 0].argmin()), []).append(x1 - float(expected[:, 0].min()))
+    across.setdefault(int(expected[:, 2].argmax()), []).append(x2 - float(expected[:, 2].max()))
+    for k, shifts in across.items():
+        boxes[k, [0, 2]] += np.clip(np.mean(shifts), -limits[k, 0], limits[k, 0])
+        doubt[k, 0] = 3.0
+    lowest = int(expected[:, 3].argmax())
+    boxes[lowest, [1, 3]] += np.clip(y2 - float(expected[lowest, 3]), -limits[lowest, 1], limits[lowest, 1])
+    doubt[lowest, 1] = 2.0
+    return boxes, doubt
+
+
+def share_out(user: RoadUser, boxes: Floats, fills: Floats) -> list[RoadUser | None]:
+    """Cut a blob into those who are in it.
+
+    Args:
+        user: The blob.
+        boxes: (K, 4) boxes xyxy of those in it.
+        fills: (K,) how much of its box each one's mask fills.
+
+    Returns:
+        K parts of the blob; None where somebody is hidden. Parts keep the blob's class, id and confidence.
+    """
+    nearest_first = np.argsort(-boxes[:, 3], kind="stable")
+    x1, y1 = user.box_xyxy[:2]
+    labels = _divide(user.mask, boxes[nearest_first] - np.array([x1, y1, x1, y1], np.float64))
+    found, area, foot = _measure(labels, len(boxes))
+    parts: list[RoadUser | None] = [None] * len(boxes)
+    for label, k in enumerate(nearest_first.tolist()):
+        left, top, right, bottom = found[label].tolist()
+        width, height = boxes[k, 2] - boxes[k, 0], boxes[k, 3] - boxes[k, 1]
+        if area[label] < max(_LEAST_PART * fills[k] * width * height, 1.0):
+            continue
+        parts[k] = replace(
+            user,
+            box_xyxy=(x1 + left, y1 + top, x1 + right, y1 + bottom),
+            foot_px=(x1 + float(foot[label]), float(y1 + bottom)),
+            area_px=int(area[label]),
+            mask=(labels[top:bottom, left:right] == label + 1).astype(np.uint8),
+        )
+    return parts
+
+
+def join(users: list[RoadUser]) -> RoadUser:
+    """Several pieces as the one road user that they are; the class is that of the largest, which comes first."""
+    boxes = np.array([user.box_xyxy for user in users])
+    x1, y1, x2, y2 = (int(edge) for edge in (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0)))
+    mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
+    for user in users:
+        left, top, right, bottom = user.box_xyxy
+        mask[top - y1 : bottom - y1, left - x1 : right - x1] |= user.mask
+    lowest = max(users, key=lambda user: user.box_xyxy[3])
+    area = sum(user.area_px for user in users)
+    confidence = sum(user.confidence * user.area_px for user in users) / area
+    return replace(
+        users[0],
+        box_xyxy=(x1, y1, x2, y2),
+        foot_px=lowest.foot_px,
+        area_px=area,
+        confidence=confidence,
+        mask=mask,
+    )
+
+
+@kernel()
+def _divide(mask: Mask, boxes: Floats) -> Mask:
+    """Whose each pixel of a blob is: of the first of the boxes that it lies in, else of the one that it lies next to.
+
+    Args:
+        mask: (h, w) the blob.
+        boxes: (K, 4) boxes xyxy, nearest to the camera first, from the corner of the mask.
+
+    Returns:
+        (h, w) 1 + the number of the box, 0 outside the blob.
+    """
+    labels = np.zeros_like(mask)
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            if not mask[y, x]:
+                continue
+            best, least = 0, np.inf
+            for k in range(len(boxes)):
+                width, height = boxes[k, 2] - boxes[k, 0], boxes[k, 3] - boxes[k, 1]
+                across = abs(x + 0.5 - 0.5 * (boxes[k, 0] + boxes[k, 2])) / width
+                down = abs(y + 0.5 - 0.5 * (boxes[k, 1] + boxes[k, 3])) / height
+                outside = max(across, down)
+                if outside <= 0.5:
+                    best = k
+                    break
+                if outside < least:
+                    best, least = k, outside
+            labels[y, x] = best + 1
+    return labels
+
+
+@kernel()
+def _measure(labels: Mask, count: int) -> tuple[Longs, Longs, Floats]:
+    """Of every label from 1: the box (K, 4), the area (K,), and the middle of the lowest rows (K,)."""
+    boxes, area, foot = np.zeros((count, 4), np.int64), np.zeros(count, np.int64), np.zeros(count)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            k = labels[y, x] - 1
+            if k < 0:
+                continue
+            if area[k] == 0:
+                boxes[k, 0], boxes[k, 1], boxes[k, 2] = x, y, x + 1
+            boxes[k, 0], boxes[k, 2], boxes[k, 3] = min(boxes[k, 0], x), max(boxes[k, 2], x + 1), y + 1
+            area[k] += 1
+    for k in range(count):
+        total, pixels = 0.0, 0
+        for y in range(boxes[k, 3] - max((boxes[k, 3] - boxes[k, 1]) // 20, 1), boxes[k, 3]):
+            for x in range(boxes[k, 0], boxes[k, 2]):
+                if labels[y, x] == k + 1:
+                    total += x + 0.5
+                    pixels += 1
+        foot[k] = total / max(pixels, 1)
+    return boxes, area, foot
