@@ -22,6 +22,7 @@ from pipeline.metric import ClearDistance, FreeSpace, RoadScene
 from pipeline.road import clear_distance, find_corridor, free_space
 from pipeline.road.ground_watch import GroundWatch
 from pipeline.scene import DrivableArea, Frame, Scene
+from pipeline.tracking import Tracking
 from pipeline.visibility import VisibilityJudge
 
 __all__ = ["Situation", "SituationSettings"]
@@ -88,19 +89,21 @@ class _Memory:
         self._settings = settings
         self._ground: GroundWatch | None = None
         self._judge = VisibilityJudge()
+        self._tracking = Tracking()
         self._desk = AlertDesk()
 
     def __deepcopy__(self, memo: dict[int, object]) -> _Memory:
         other = _Memory(self._settings)  # What is known beforehand is nobody's to change.
-        for name in ("_ground", "_judge", "_desk"):
+        for name in ("_ground", "_judge", "_tracking", "_desk"):
             setattr(other, name, copy.deepcopy(getattr(self, name), memo))
         return other
 
     def take_in(self, scene: Scene) -> Scene:
         scene = replace(scene, visibility=self._judge.judge(scene))
         view = self._view(scene.frame)
-        if view is not None:
-            scene = replace(scene, road=self._measure(scene, view))
+        road = self._measure(scene, view) if view is not None else None
+        if road is not None or self._settings.follows:
+            scene = self._tracking.follow(scene, road)
         scene = replace(scene, alerts=self._desk.raise_for(scene))
         if self._ground is not None and self._settings.follows:
             self._ground.look(scene)
