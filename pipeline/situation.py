@@ -18,8 +18,9 @@ from pipeline.alerts import AlertDesk
 from pipeline.errors import ConfigError
 from pipeline.geometry import RoadView
 from pipeline.instances import InstanceDatabase, Recogniser
-from pipeline.metric import ClearDistance, FreeSpace, RoadScene
+from pipeline.metric import ClearDistance, FreeSpace, RoadScene, VehicleMotion
 from pipeline.road import clear_distance, find_corridor, free_space
+from pipeline.road.corridor_filter import CorridorFilter
 from pipeline.road.ground_watch import GroundWatch
 from pipeline.scene import DrivableArea, Frame, Scene
 from pipeline.tracking import Tracking
@@ -89,12 +90,14 @@ class _Memory:
         self._settings = settings
         self._ground: GroundWatch | None = None
         self._judge = VisibilityJudge()
+        self._corridor = CorridorFilter()
+        self._motion: VehicleMotion | None = None
         self._tracking = Tracking()
         self._desk = AlertDesk()
 
     def __deepcopy__(self, memo: dict[int, object]) -> _Memory:
         other = _Memory(self._settings)  # What is known beforehand is nobody's to change.
-        for name in ("_ground", "_judge", "_tracking", "_desk"):
+        for name in ("_ground", "_judge", "_corridor", "_motion", "_tracking", "_desk"):
             setattr(other, name, copy.deepcopy(getattr(self, name), memo))
         return other
 
@@ -104,6 +107,7 @@ class _Memory:
         road = self._measure(scene, view) if view is not None else None
         if road is not None or self._settings.follows:
             scene = self._tracking.follow(scene, road)
+        self._motion = scene.road.motion if scene.road is not None else None
         scene = replace(scene, alerts=self._desk.raise_for(scene))
         if self._ground is not None and self._settings.follows:
             self._ground.look(scene)
@@ -125,7 +129,8 @@ class _Memory:
         return self._ground.view
 
     def _measure(self, scene: Scene, view: RoadView) -> RoadScene:
-        corridor = find_corridor(scene, view, self._settings.corridor_width_m / 2.0)
+        found = find_corridor(scene, view, self._settings.corridor_width_m / 2.0)
+        corridor = self._corridor.update(found, scene.frame.source_time_s, self._motion)
         clear = clear_distance(scene, view, corridor, from_m=self._settings.bonnet_m)
         return RoadScene(view, corridor, clear, free_space(scene, view))
 

@@ -36,7 +36,7 @@ def draw_road_users(
     layer: NDArray[np.uint8],
     taken: Sequence[Rectangle] = (),
 ) -> list[Rectangle]:
-    """Draw all road users into the picture; labels last and the largest road users first, where
+    """Draw all road users into the picture; labels last, of those in the path and then of the largest first, where
     they cover neither another label nor somebody small.
 
     Args:
@@ -57,7 +57,7 @@ def draw_road_users(
     if not style.with_text:
         return taken
     small = [user for user in road_users if _height(user) < _SMALLEST_COVERED * style.text_px]
-    for user in sorted(road_users, key=lambda user: -user.area_px):
+    for user in sorted(road_users, key=lambda user: (not _is_in_path(user), -user.area_px)):
         if _height(user) >= _SMALLEST_LABELLED * style.text_px:
             others = [other.box_xyxy for other in small if other is not user]
             place = _draw_label(picture, user, style, taken + others)
@@ -66,9 +66,12 @@ def draw_road_users(
     return taken
 
 
+def _is_in_path(user: RoadUser) -> bool:
+    return user.whereabouts is not None and user.whereabouts.in_path
+
+
 def _color(user: RoadUser) -> Color:
-    in_path = user.whereabouts is not None and user.whereabouts.in_path
-    return DANGER if in_path else instance_color(user.class_name, user.id)
+    return DANGER if _is_in_path(user) else instance_color(user.class_name, user.id)
 
 
 def _words(user: RoadUser) -> str:

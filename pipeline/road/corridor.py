@@ -36,6 +36,9 @@ _BORDER_STD_M = 0.25
 _LOOSENESS = np.array([32.0, 16.0, 8.0, 4.0, 2.0, 1.0, 1.0, 1.0, 1.0])
 """Borders are fitted loosely first, so that a bend is not taken for mistakes far ahead (graduated non-convexity)."""
 
+_VERGES = ("sidewalk", "terrain")
+"""Ground at which the road ends, so that what lies behind it is none of its borders."""
+
 _DEPENDENCE = 8.0
 """Rows see the same car and the same kerb: an eighth of them count as independent."""
 
@@ -49,7 +52,20 @@ def find_corridor(scene: Scene, view: RoadView, half_width_m: float = 1.1) -> Co
         half_width_m: Half the width of the vehicle, with a margin.
     """
     values, normal = np.zeros(4), np.empty((4, 4))
-    _fit_borders(scene.drivable.mask, view.packed, _BORDER_AHEAD_M, _LOOSENESS, _PRIOR, values, normal)
+    segmentation = scene.segmentation
+    is_verge = np.zeros(256, np.bool_)
+    is_verge[[index for index, entry in enumerate(segmentation.classes) if entry.name in _VERGES]] = True
+    _fit_borders(
+        scene.drivable.mask,
+        segmentation.class_ids,
+        is_verge,
+        view.packed,
+        _BORDER_AHEAD_M,
+        _LOOSENESS,
+        _PRIOR,
+        values,
+        normal,
+    )
     covariance = np.linalg.inv((normal - _PRIOR) / _DEPENDENCE + _PRIOR)
     return Corridor(half_width_m, float(values[2]), float(values[3]), np.asarray(covariance[2:, 2:]))
 
@@ -57,6 +73,8 @@ def find_corridor(scene: Scene, view: RoadView, half_width_m: float = 1.1) -> Co
 @kernel()
 def _fit_borders(
     mask: NDArray[np.uint8],
+    class_ids: NDArray[np.uint8],
+    is_verge: NDArray[np.bool_],
     packed: FloatArray,
     ahead_m: FloatArray,
     looseness: FloatArray,
@@ -68,6 +86,8 @@ def _fit_borders(
 
     Args:
         mask: (H, W), not 0 where drivable.
+        class_ids: (H, W).
+        is_verge: (256,) classes at which the road ends.
         packed: The view.
         ahead_m: Places ahead in whose rows borders are looked for, ascending.
         looseness: Of the robust fit, step by step.
@@ -77,7 +97,7 @@ def _fit_borders(
     """
     x, y = np.empty(2 * len(ahead_m)), np.empty(2 * len(ahead_m))
     is_left = np.empty(2 * len(ahead_m), np.bool_)
-    count = _find_borders(mask, packed, ahead_m, x, y, is_left)
+    count = _find_borders(mask, class_ids, is_verge, packed, ahead_m, x, y, is_left)
     # Start from the middle of each side: a border seen once near and once far would else swing the curve.
     for side in range(2):
         own = y[:count][is_left[:count] == (side == 0)]
@@ -91,6 +111,8 @@ def _fit_borders(
 @kernel()
 def _find_borders(
     mask: NDArray[np.uint8],
+    class_ids: NDArray[np.uint8],
+    is_verge: NDArray[np.bool_],
     packed: FloatArray,
     ahead_m: FloatArray,
     x: FloatArray,
@@ -99,30 +121,41 @@ def _find_borders(
 ) -> int:
     """The points of the road where the drivable area ends to the left and to the right; returns their number.
 
-    What stands between the ends of a row is on the road, not beside it.
+    Seen from straight ahead. What stands in a row is on the road, not beside it; behind a verge is another road.
     """
     height, width = mask.shape
     count, last_row = 0, -1
     for place in ahead_m:
-        row_px = pixel_of_road(packed, place, 0.0)[1]
+        column_px, row_px = pixel_of_road(packed, place, 0.0)
         if not 0.0 <= row_px < height or int(row_px) == last_row:
             continue
         last_row = int(row_px)
-        row = mask[last_row]
-        first, last = 0, width - 1
-        while first < width and row[first] == 0:
-            first += 1
-        while last > first and row[last] == 0:
-            last -= 1
+        own = _nearest(mask[last_row], int(min(max(column_px, 0.0), width - 1.0)))
+        if own < 0:
+            continue
         for side in range(2):
-            edge = first if side == 0 else last + 1
-            if first == width or (edge in {0, width}):  # No road, or its border is outside the picture.
+            step = -1 if side == 0 else 1
+            edge = end = own
+            while 0 <= end < width and not is_verge[class_ids[last_row, end]]:
+                edge = end if mask[last_row, end] != 0 else edge
+                end += step
+            if edge == side * (width - 1):  # The border is outside the picture.
                 continue
-            ahead, leftward = road_of_pixel(packed, float(edge), last_row + 0.5)
+            ahead, leftward = road_of_pixel(packed, float(edge + side), last_row + 0.5)
             if ahead == ahead:  # noqa: PLR0124 - above the horizon it is NaN
                 x[count], y[count], is_left[count] = ahead, leftward, side == 0
                 count += 1
     return count
+
+
+@kernel()
+def _nearest(row: NDArray[np.uint8], column: int) -> int:
+    """The column nearest to that one in which the row is set; -1 where it is nowhere."""
+    for off in range(len(row)):
+        for place in (column - off, column + off):
+            if 0 <= place < len(row) and row[place] != 0:
+                return place
+    return -1
 
 
 @kernel()
