@@ -119,7 +119,10 @@ class _Memory:
         if calibrated is None:
             return frame.view
         if self._ground is None:
-            self._ground = GroundWatch(calibrated.scaled_to(frame.size_hw))
+            try:
+                self._ground = GroundWatch(calibrated.scaled_to(frame.size_hw))
+            except ConfigError as error:
+                raise ConfigError(f"{frame.camera}: {error}" if frame.camera else str(error)) from error
         elif self._ground.size_hw != frame.size_hw:
             # It changed in the middle of a run: no reason to end that, but where the shape changed nobody knows how.
             try:
