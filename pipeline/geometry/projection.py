@@ -7,7 +7,6 @@ hold the two together. A view is handed over as one array (`packed_view`), so th
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +27,7 @@ _LENS_AT, _TURN_AT, _BY_PITCH_AT, _BY_ROLL_AT, _COVARIANCE_AT, _SIZE = 7, 15, 24
 """Where things lie in the array: 8 coefficients, then the rotation and its derivatives, row by row."""
 
 _PINHOLE, _BROWN, _FISHEYE = 0.0, 1.0, 2.0
-_ANGLE_STEP, _PIXEL_STEP = 1e-5, 0.1
+_PIXEL_STEP = 0.1
 _STEPS, _TOLERANCE, _ARRIVED = 50, 1e-12, 1e-9
 
 
@@ -45,11 +44,14 @@ def pack_view(view: RoadView) -> FloatArray:
         packed[_LENS], packed[_LIMIT] = _FISHEYE, camera.lens.angle_limit_rad  # type: ignore[attr-defined]
     packed[_HEIGHT] = pose.height_m
     packed[_LENS_AT : _LENS_AT + len(camera.distortion)] = camera.distortion
-    packed[_TURN_AT:_BY_PITCH_AT] = pose.camera_from_road_rotation.ravel()
-    for place, angle in ((_BY_PITCH_AT, "pitch_rad"), (_BY_ROLL_AT, "roll_rad")):
-        more, less = (replace(pose, **{angle: getattr(pose, angle) + step}) for step in (_ANGLE_STEP, -_ANGLE_STEP))
-        turned = (more.camera_from_road_rotation - less.camera_from_road_rotation) / (2.0 * _ANGLE_STEP)
-        packed[place : place + 9] = turned.ravel()
+    turn = pose.camera_from_road_rotation
+    packed[_TURN_AT:_BY_PITCH_AT] = turn.ravel()
+    # Pitch turns about what was the right axis before the roll, roll about the optical axis.
+    sine, cosine = math.sin(pose.roll_rad), math.cos(pose.roll_rad)
+    by_pitch = packed[_BY_PITCH_AT:_BY_ROLL_AT].reshape(3, 3)
+    by_pitch[0], by_pitch[1], by_pitch[2] = -sine * turn[2], -cosine * turn[2], sine * turn[0] + cosine * turn[1]
+    by_roll = packed[_BY_ROLL_AT:_COVARIANCE_AT].reshape(3, 3)
+    by_roll[0], by_roll[1] = turn[1], -turn[0]
     packed[_COVARIANCE_AT:] = view.pose_covariance.ravel()
     return packed
 

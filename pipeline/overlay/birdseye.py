@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.metric import RoadScene
 from pipeline.overlay.corridor import strip_lines
+from pipeline.overlay.kernels import lay_picture
 from pipeline.overlay.lettering import REGULAR, draw_text
 from pipeline.overlay.pen import Pen, draw_lines
 from pipeline.overlay.road_users import rounded_rectangle
@@ -67,7 +67,8 @@ class BirdseyePainter:
             self._draw_user(inset, user)
         self._draw_vehicle(inset)
         left = picture.shape[1] - margin - width
-        _lay(picture, inset, _cover(height, width, margin), left, margin)
+        below = picture[margin : margin + height, left : left + width]
+        lay_picture(below, inset, rounded_rectangle(height, width, margin), _PANEL_OPACITY)
 
     def _draw_cells(self, scene: Scene, road: RoadScene) -> BgrImage:
         grid = occupancy_grid(scene, road.view, cell_m=_CELL_M, ahead_m=_AHEAD_M, aside_m=_ASIDE_M)
@@ -83,7 +84,7 @@ class BirdseyePainter:
         size = max(8, round(0.72 * self._style.text_px))
         for ring in np.arange(_RING_M, _AHEAD_M, _RING_M).tolist():
             row = round((_AHEAD_M - ring) * self._px_m)
-            inset[row] = (0.75 * inset[row] + 0.25 * np.array(GREY)).astype(np.uint8)
+            inset[row] = (3 * inset[row].astype(np.uint16) + np.array(GREY, np.uint16)) // 4
             text = f"{ring:.0f}"
             draw_text(inset, text, 3, row - 2, size, GREY, REGULAR)
 
@@ -126,17 +127,3 @@ class BirdseyePainter:
         x = (_ASIDE_M - points_m[:, 1]) * self._px_m
         y = (_AHEAD_M - points_m[:, 0]) * self._px_m
         return np.asarray(np.stack([x, y], axis=1), np.float32)
-
-
-@lru_cache(maxsize=8)
-def _cover(height: int, width: int, radius: int) -> NDArray[np.uint8]:
-    """(height, width) how much of the inset covers the picture, of 255."""
-    mask = rounded_rectangle(height, width, radius).astype(np.uint16) * _PANEL_OPACITY
-    return (mask >> 8).astype(np.uint8)
-
-
-def _lay(picture: BgrImage, inset: BgrImage, cover: NDArray[np.uint8], left: int, top: int) -> None:
-    height, width = cover.shape
-    below = picture[top : top + height, left : left + width]
-    share = cover[..., None].astype(np.uint16)
-    below[:] = ((below * (255 - share) + inset * share) // 255).astype(np.uint8)

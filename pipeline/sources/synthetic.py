@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
@@ -75,7 +76,13 @@ class SyntheticSource:
 def road_view_of(camera: SyntheticCamera, size_hw: tuple[int, int]) -> RoadView:
     """The rendered camera at one moment, as geometry knows cameras; exact, and so without any deviation."""
     pose = CameraPose(camera.height_m, camera.pitch_rad, camera.roll_rad, camera.yaw_rad)
-    return RoadView(CameraModel(size_hw, camera.fx, camera.fy, camera.cx, camera.cy), pose)
+    return RoadView(_camera_model(size_hw, camera.fx, camera.fy, camera.cx, camera.cy), pose)
+
+
+@lru_cache(maxsize=4)
+def _camera_model(size_hw: tuple[int, int], fx: float, fy: float, cx: float, cy: float) -> CameraModel:
+    """One for all frames: it keeps what its lens is computed from."""
+    return CameraModel(size_hw, fx, fy, cx, cy)
 
 
 def open_synthetic(uri: str) -> SyntheticSource:
