@@ -116,23 +116,18 @@ class Tracking:
         class_ids = scene.segmentation.class_ids
         height, width = class_ids.shape
         hides, raised = _grounds(scene.segmentation.classes)
-        rows, pixels, doubt, heights_m = [], [], [], []
-        for sighting in sightings:
-            x, y = sighting.user.foot_px
-            below = class_ids[min(int(y), height - 1), min(max(int(x), 0), width - 1)]
-            is_cut = y >= height
-            is_hidden = not is_cut and hides[below]
-            if is_hidden and self._follower.tracks[sighting.row]["placed"]:
-                continue
-            rows.append(sighting.row)
-            pixels.append((x, y))
-            doubt.append(5.0 if is_hidden else 3.0 if is_cut else 1.0)
-            heights_m.append(self._rules.kerb_m if raised[below] and not is_hidden else 0.0)
+        rows = np.array([sighting.row for sighting in sightings], np.int64)
+        pixels = np.array([sighting.user.foot_px for sighting in sightings], np.float64).reshape(-1, 2)
+        columns = np.clip(pixels[:, 0].astype(np.intp), 0, width - 1)
+        below = class_ids[np.clip(pixels[:, 1].astype(np.intp), 0, height - 1), columns]
+        is_cut = pixels[:, 1] >= height
+        is_hidden = hides[below] & ~is_cut
         feet = Feet(
-            np.array(rows, np.int64),
-            np.array(pixels, np.float64).reshape(-1, 2),
-            np.array(doubt, np.float64),
-            np.array(heights_m, np.float64),
+            rows,
+            pixels,
+            np.where(is_hidden, 5.0, np.where(is_cut, 3.0, 1.0)),
+            is_hidden,
+            np.where(raised[below] & ~is_hidden, self._rules.kerb_m, 0.0),
             self._rules.foot_std_px * height / 360.0,
         )
         correct_places(self._follower.tracks, feet, view, self._motion, now_s)
