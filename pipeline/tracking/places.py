@@ -35,8 +35,8 @@ _FIRST_UNKNOWN_MPS = 15.0
 _SWING_RAD = 0.001
 """How far springs swing the pitch about its mean."""
 
-_GATE = 9.0
-"""Squared deviations from which on a foot is believed less and less (Huber 1964) ..."""
+_GATE = 12.0
+"""Squared deviations from which on a foot is not believed ..."""
 
 _PATIENCE = 4
 """... but so many in a row are believed rather than what was filtered."""
@@ -169,13 +169,9 @@ def _correct(
             continue
         track = tracks[rows[n]]
         state, covariance = np.zeros(4), np.zeros((4, 4))
-        if not track["placed"]:
-            first = _FIRST_MPS[0 if track["kind"] == BODY else 1]
-            state[0], state[1], state[2] = places[n, 0], places[n, 1], -speed_mps
-            covariance[:2, :2] = noise[n]
-            covariance[2, 2] = covariance[3, 3] = first**2 + unknown_mps**2
-            track["placed"] = True
-        else:
+        off, spread = np.zeros(2), np.zeros((2, 2))
+        is_new = not track["placed"]
+        if not is_new:
             for i in range(4):
                 state[i] = track["place"][i]
                 for j in range(4):
@@ -183,15 +179,20 @@ def _correct(
             off = places[n] - state[:2]
             spread = covariance[:2, :2] + noise[n]
             strange = off @ np.linalg.solve(spread, off)
-            track["strange"] = track["strange"] + 1 if strange > _GATE and not hidden[n] else 0
-            if track["strange"] >= _PATIENCE:
-                for i in range(2):
-                    for j in range(2):
-                        covariance[i, j] += off[i] * off[j]
-                spread = covariance[:2, :2] + noise[n]
-                track["strange"] = 0
-            elif strange > _GATE:
-                spread = covariance[:2, :2] + noise[n] * math.sqrt(strange / _GATE)
+            is_strange = strange > _GATE and not hidden[n]
+            track["strange"] = track["strange"] + 1 if is_strange else 0
+            if is_strange and track["strange"] < _PATIENCE:
+                continue
+            is_new = is_strange  # It was wrong all along.
+        if is_new:
+            first = _FIRST_MPS[0 if track["kind"] == BODY else 1]
+            state[:] = 0.0
+            covariance[:] = 0.0
+            state[0], state[1], state[2] = places[n, 0], places[n, 1], -speed_mps
+            covariance[:2, :2] = noise[n]
+            covariance[2, 2] = covariance[3, 3] = first**2 + unknown_mps**2
+            track["placed"], track["strange"] = True, 0
+        else:
             gain = np.ascontiguousarray(covariance[:, :2]) @ np.linalg.inv(spread)
             state = state + gain @ off
             covariance = covariance - gain @ np.ascontiguousarray(covariance[:2, :])

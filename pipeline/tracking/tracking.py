@@ -14,6 +14,7 @@ from pipeline.scene import RoadUser, Scene
 from pipeline.tracking.following import Follower, FollowingRules, Sighting
 from pipeline.tracking.odometer import RoadOdometer
 from pipeline.tracking.path import PathRules, foresee
+from pipeline.tracking.tracks import BODY, kind_of
 from pipeline.tracking.places import Feet, correct_places, deviations_m, predict_places
 
 __all__ = ["Tracking", "TrackingRules"]
@@ -117,8 +118,9 @@ class Tracking:
         height, width = class_ids.shape
         hides, raised = _grounds(scene.segmentation.classes)
         rows = np.array([sighting.row for sighting in sightings], np.int64)
-        pixels = np.array([sighting.user.foot_px for sighting in sightings], np.float64).reshape(-1, 2)
-        columns = np.clip(pixels[:, 0].astype(np.intp), 0, width - 1)
+        pixels = np.array([_foot(sighting.user) for sighting in sightings], np.float64).reshape(-1, 2)
+        columns_of_feet = np.array([s.user.foot_px[0] for s in sightings])
+        columns = np.clip(columns_of_feet.astype(np.intp), 0, width - 1)
         below = class_ids[np.clip(pixels[:, 1].astype(np.intp), 0, height - 1), columns]
         is_cut = pixels[:, 1] >= height
         is_hidden = hides[below] & ~is_cut
@@ -156,6 +158,14 @@ class Tracking:
             )
             users.append(replace(sighting.user, whereabouts=told))
         return tuple(users)
+
+
+BODYFOOT = 0.5
+def _foot(user: RoadUser) -> tuple[float, float]:
+    """Where somebody stands, sideways less restless than the lowest pixels: those of one tyre, or of one foot in turn."""
+    middle = 0.5 * (user.box_xyxy[0] + user.box_xyxy[2])
+    share = BODYFOOT if kind_of(user.class_name) == BODY else 0.0
+    return share * user.foot_px[0] + (1 - share) * middle, user.foot_px[1]
 
 
 def _known(value: float) -> float | None:
