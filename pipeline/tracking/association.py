@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.jit import kernel
 
-__all__ = ["assign", "costs"]
+__all__ = ["assign", "costs", "overlap"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -70,14 +70,14 @@ def costs(
             height = min(expected[t, 3] - expected[t, 1], boxes[d, 3] - boxes[d, 1])
             across = min(_BUFFER * width + _REACH * deviations[t, 0], width)
             down = min(_BUFFER * height + _REACH * deviations[t, 1], height)
-            cost[t, d] = 1.0 - _overlap(expected[t], boxes[d], across, down)
+            cost[t, d] = 1.0 - overlap(expected[t], boxes[d], across, down)
             if classes[t] != box_classes[d]:
                 cost[t, d] += _OTHER_CLASS
     return cost
 
 
 @kernel()
-def _overlap(a: Floats, b: Floats, across: float, down: float) -> float:
+def overlap(a: Floats, b: Floats, across: float = 0.0, down: float = 0.0) -> float:
     """Intersection over union of two boxes, each widened to all sides."""
     width = min(a[2], b[2]) - max(a[0], b[0]) + 2.0 * across
     height = min(a[3], b[3]) - max(a[1], b[1]) + 2.0 * down

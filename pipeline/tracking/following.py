@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.scene import RoadUser
-from pipeline.tracking.association import assign, costs
+from pipeline.tracking.association import assign, costs, overlap
 from pipeline.tracking.boxes import correct_box, predict_boxes, predicted_xyxy, start_box
-from pipeline.tracking.sharing import align, covered_px, join, share_out
+from pipeline.tracking.sharing import align, bridge, complete, covered_px, hidden_sides, join, share_out, touching
 from pipeline.tracking.tracks import NAMES, TRACK, Tracks, boxes_of, kind_of, new_track
 
 __all__ = ["Follower", "FollowingRules", "Sighting"]
 
 Floats = NDArray[np.float64]
-
-_SURE = np.ones(4)
-_CLIPPED = np.array([2.0, 1.0, 4.0, 1.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +29,7 @@ class FollowingRules:
         settled: From so many sightings on, somebody claims a share of a blob, or the pieces of one that falls apart.
         regroup_s: Pieces that stay apart for longer are several road users.
         covered: A blob hides somebody of whom it covers at least this share.
+        fit: Cuts through a blob are undone where a part overlaps with what is expected by less.
         memory_s: How long it takes to change one's mind about a class.
     """
 
@@ -39,6 +38,7 @@ class FollowingRules:
     settled: int = 4
     regroup_s: float = 0.4
     covered: float = 0.6
+    fit: float = 0.5
     memory_s: float = 0.7
 
 
@@ -96,7 +96,7 @@ class Follower:
         """
         tracks = self.tracks
         expected, deviations = predicted_xyxy(tracks)
-        seen = list(users)
+        seen = bridge(list(users))
         boxes = boxes_of(seen)
         cost = costs(
             expected,
@@ -108,16 +108,39 @@ class Follower:
             np.array([NAMES.index(user.class_name) for user in seen], np.int64),
         )
         owner = {column: row for row, column in enumerate(assign(cost).tolist()) if column >= 0}
+        self._uncut(seen, owner, boxes, expected)
         self._regroup(seen, owner, expected, step_s)
         guests = self._guests(seen, owner, expected)
         sightings: list[Sighting] = []
+        hidden = hidden_sides(boxes_of(seen), size_hw[1]).tolist()
         tracks["votes"] *= np.exp(-step_s / self._rules.memory_s)
         for number, row in owner.items():
             if number in guests:
                 sightings += self._share(seen[number], [row, *guests[number]], expected, now_s)
             else:
-                sightings.append(self._see(row, seen[number], size_hw, now_s))
+                sightings.append(self._see(row, seen[number], hidden[number], now_s))
         return sightings + [self._welcome(seen[i], now_s) for i in range(len(seen)) if i not in owner]
+
+    def _uncut(self, seen: list[RoadUser], owner: dict[int, int], boxes: Floats, expected: Floats) -> None:
+        """Undo cuts through a blob that contradict those who have been followed so far.
+
+        Two people who pass each other are cut now between their heads, now between an arm and a back.
+        """
+        rows_of = defaultdict(list)
+        clusters = touching(boxes).tolist()
+        for number, row in owner.items():
+            if self.tracks[row]["sightings"] >= self._rules.settled:
+                rows_of[clusters[number]].append((row, number))
+        groups = []
+        for cluster, pairs in rows_of.items():
+            parts = [number for number, other in enumerate(clusters) if other == cluster]
+            if len(pairs) < 2 or len(parts) < 2:
+                continue
+            fits = [overlap(expected[row], boxes[number]) for row, number in pairs]
+            if min(fits) < self._rules.fit:
+                best = max(zip(fits, pairs, strict=True))[1]
+                groups.append(([best[1], *(number for number in parts if number != best[1])], best[0]))
+        _join_groups(seen, owner, groups)
 
     def _regroup(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats, step_s: float) -> None:
         """Put those together again who were cut by mistake: all pieces lie where one road user is expected.
@@ -126,8 +149,8 @@ class Follower:
         """
         loose = [number for number in range(len(seen)) if number not in owner]
         regrouped = np.zeros(len(self.tracks), np.bool_)
-        gone: list[int] = []
-        for number, row in list(owner.items()):
+        groups: list[tuple[list[int], int]] = []
+        for number, row in owner.items():
             track = self.tracks[row]
             if not loose or track["sightings"] < self._rules.settled or track["regrouped_s"] > self._rules.regroup_s:
                 continue
@@ -135,25 +158,19 @@ class Follower:
             due_px = track["fill"] * (whole[2] - whole[0]) * (whole[3] - whole[1])
             if seen[number].area_px > 0.8 * due_px:
                 continue
+            around = whole + _margin(whole)
             pieces = [
                 other
                 for other in loose
                 if kind_of(seen[other].class_name) == track["kind"]
-                and covered_px(seen[other], whole + _margin(whole)) >= 0.9 * seen[other].area_px
+                and covered_px(seen[other], around) >= 0.9 * seen[other].area_px
             ]
             if pieces:
-                seen[number] = join([seen[number], *(seen[other] for other in pieces)])
+                groups.append(([number, *pieces], row))
                 loose = [other for other in loose if other not in pieces]
-                gone += pieces
                 regrouped[row] = True
         self.tracks["regrouped_s"] = np.where(regrouped, self.tracks["regrouped_s"] + step_s, 0.0)
-        if gone:
-            kept = [number for number in range(len(seen)) if number not in gone]
-            renumbered = {number: place for place, number in enumerate(kept)}
-            moved = {renumbered[number]: row for number, row in owner.items()}
-            seen[:] = [seen[number] for number in kept]
-            owner.clear()
-            owner.update(moved)
+        _join_groups(seen, owner, groups)
 
     def _guests(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats) -> dict[int, list[int]]:
         """Who is expected in a blob that is taken for somebody else: by number of the blob, their rows."""
@@ -186,10 +203,9 @@ class Follower:
             sightings.append(Sighting(row, self._named(row, part), is_shared=True))
         return sightings
 
-    def _see(self, row: int, user: RoadUser, size_hw: tuple[int, int], now_s: float) -> Sighting:
+    def _see(self, row: int, user: RoadUser, hidden: list[bool], now_s: float) -> Sighting:
         track, box = self.tracks[row], np.array(user.box_xyxy, np.float64)
-        clipped = user.box_xyxy[0] == 0 or user.box_xyxy[2] == size_hw[1]
-        correct_box(self.tracks, row, box, _CLIPPED if clipped else _SURE)
+        correct_box(self.tracks, row, *complete(box, float(np.exp(track["box"][2])), hidden))
         fill = user.area_px / ((box[2] - box[0]) * (box[3] - box[1]))
         track["fill"] += 0.3 * (fill - track["fill"])
         track["votes"][NAMES.index(user.class_name)] += 1.0
@@ -210,6 +226,24 @@ class Follower:
     def _named(self, row: int, user: RoadUser) -> RoadUser:
         track = self.tracks[row]
         return replace(user, id=int(track["id"]), class_name=NAMES[int(track["votes"].argmax())])
+
+
+def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple[list[int], int]]) -> None:
+    """Put groups of pieces in the places of their first ones, each for one row; the others are taken off the list."""
+    gone: set[int] = set()
+    for numbers, row in groups:
+        seen[numbers[0]] = join([seen[number] for number in numbers])
+        for number in numbers:
+            owner.pop(number, None)
+        owner[numbers[0]] = row
+        gone.update(numbers[1:])
+    if gone:
+        kept = [number for number in range(len(seen)) if number not in gone]
+        place = {number: index for index, number in enumerate(kept)}
+        moved = {place[number]: row for number, row in owner.items()}
+        seen[:] = [seen[number] for number in kept]
+        owner.clear()
+        owner.update(moved)
 
 
 def _margin(box: Floats) -> Floats:

@@ -24,9 +24,10 @@ __all__ = ["RoadOdometer", "luma_of"]
 
 Floats = NDArray[np.float64]
 Picture = NDArray[np.uint8]
+Indices = NDArray[np.intp]
 
 _WIDTH_PX = 320
-_SPACING_PX = (2, 4)
+_SPACING_PX = (3, 6)
 """Rows and columns of the small picture between the pixels that are compared."""
 
 _FARTHEST = 12.0
@@ -42,8 +43,11 @@ _ACCELERATION_MPS2 = 2.0
 _YAW_ACCELERATION_RAD_S2 = 0.3
 """How much chance changes the motion within a second."""
 
-_NEIGHBOURS = 6.0
+_NEIGHBOURS = 10.0
 """Neighbouring pixels share texture and noise: this many count as one."""
+
+_NOD_RAD = 0.003
+"""How far the springs let the camera nod between two pictures."""
 
 _LEAST_LIKENESS = 0.35
 _LONGEST_STEP_S = 0.6
@@ -55,11 +59,22 @@ def luma_of(frame: Frame) -> Picture:
 
 
 @dataclass(frozen=True, eq=False)
-class _Before:
-    """What is kept of the last picture: pixels of the road, where they look and how bright they are."""
+class _Lattice:
+    """Pixels of the small picture that look at near road, where nothing stands on it.
 
+    Attributes:
+        view: For which view of the road.
+        rows: (N,) rows of the small picture.
+        columns: (N,) columns.
+        places_m: (N, 2) where they look.
+        scale: (2,) pixels of the small picture for each of the large one.
+    """
+
+    view: RoadView
+    rows: Indices
+    columns: Indices
     places_m: Floats
-    brightness: Floats
+    scale: Floats
 
 
 class RoadOdometer:
@@ -70,7 +85,8 @@ class RoadOdometer:
 
     def forget(self) -> None:
         """The next frame follows none."""
-        self._before: _Before | None = None
+        self._lattice: _Lattice | None = None
+        self._before: tuple[Floats, Floats] | None = None  # Places of the road, and how bright they were.
         self._state = np.zeros(2)  # Speed, yaw rate.
         self._covariance = np.diag([20.0**2, 0.5**2])
         self._known = False
@@ -90,8 +106,10 @@ class RoadOdometer:
         luma = luma_of(frame)
         factor = min(1.0, _WIDTH_PX / luma.shape[1])
         size_wh = (max(16, round(luma.shape[1] * factor)), max(16, round(luma.shape[0] * factor)))
-        small = np.asarray(cv2.GaussianBlur(cv2.resize(luma, size_wh, interpolation=cv2.INTER_AREA), (0, 0), 0.8))
-        before, self._before = self._before, _choose(small, road, view)
+        small = np.asarray(cv2.resize(luma, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
+        if self._lattice is None or self._lattice.view is not view:
+            self._lattice = _lattice(view, size_wh)
+        before, self._before = self._before, _choose(small, road, self._lattice)
         if step_s > _LONGEST_STEP_S:
             self._known = False
             self._covariance = np.diag([20.0**2, 0.5**2])
@@ -99,42 +117,33 @@ class RoadOdometer:
             self._covariance = self._covariance + np.diag(
                 [_ACCELERATION_MPS2**2 * step_s, _YAW_ACCELERATION_RAD_S2**2 * step_s]
             )
-            if before is not None and len(before.places_m) >= _LEAST_PIXELS:
-                self._measure(before, small, view, step_s)
+            if before is not None and len(before[0]) >= _LEAST_PIXELS:
+                self._measure(*before, small, self._lattice, step_s)
         if not self._known:
             return None
         std = np.sqrt(np.diag(self._covariance))
         return VehicleMotion(float(self._state[0]), float(std[0]), float(self._state[1]), float(std[1]))
 
-    def _measure(self, before: _Before, small: Picture, view: RoadView, step_s: float) -> None:
-        scale = np.array([small.shape[1] / view.camera.size_hw[1], small.shape[0] / view.camera.size_hw[0]])
-        height = view.pose.height_m
+    def _measure(
+        self, places_m: Floats, brightness: Floats, small: Picture, lattice: _Lattice, step_s: float
+    ) -> None:
+        height = lattice.view.pose.height_m
         guess = np.array([self._state[0] * step_s, self._state[1] * step_s, 0.0])
         if not self._known:
-            likeness = [
-                _likeness(
-                    small, _project(before.places_m, np.array([way * height, 0.0, 0.0]), view, scale), before.brightness
-                )
-                for way in _ADVANCES
-            ]
-            guess[0] = _ADVANCES[int(np.argmax(likeness))] * height
+            tries = np.zeros((len(_ADVANCES), 3))
+            tries[:, 0] = _ADVANCES * height
+            likeness = [_likeness(small, pixels, brightness) for pixels in _project(places_m, tries, lattice)]
+            guess[0] = tries[int(np.argmax(likeness)), 0]
+        steps = np.diag([0.02 * height, 1e-3, 1e-3])
         for _ in range(1 if self._known else 2):
-            pixels = _project(before.places_m, guess, view, scale)
-            partial = np.stack(
-                [
-                    (_project(before.places_m, guess + step, view, scale) - pixels) / step.sum()
-                    for step in np.diag([0.02 * height, 1e-3, 1e-3])
-                ],
-                axis=2,
-            )
-            change, covariance, count = _align(small, pixels, partial, before.brightness)
-            if count < _LEAST_PIXELS or not np.isfinite(change).all():
+            pixels, *moved = _project(places_m, np.concatenate([guess[None], guess + steps]), lattice)
+            partial = np.stack([(other - pixels) / step for other, step in zip(moved, np.diag(steps), strict=True)], 2)
+            change, covariance, likeness_now = _align(small, pixels, partial, brightness)
+            if not np.isfinite(change).all():
                 return
             guess = guess + change
-        after = _project(before.places_m, guess, view, scale)
-        if _likeness(small, after, before.brightness) < _LEAST_LIKENESS:
-            return
-        self._take_in(guess[:2] / step_s, covariance[:2, :2] * _NEIGHBOURS / step_s**2)
+        if likeness_now >= _LEAST_LIKENESS:
+            self._take_in(guess[:2] / step_s, covariance[:2, :2] * _NEIGHBOURS / step_s**2)
 
     def _take_in(self, measured: Floats, noise: Floats) -> None:
         off = measured - self._state
@@ -147,31 +156,43 @@ class RoadOdometer:
         self._known = True
 
 
-def _choose(small: Picture, road: NDArray[np.uint8], view: RoadView) -> _Before:
-    """Pixels of the road that are near enough."""
-    rows = np.arange(_SPACING_PX[0] // 2, small.shape[0], _SPACING_PX[0])
-    columns = np.arange(_SPACING_PX[1] // 2, small.shape[1], _SPACING_PX[1])
-    up, across = road.shape[0] / small.shape[0], road.shape[1] / small.shape[1]
-    is_road = road[((rows + 0.5) * up).astype(np.intp)[:, None], ((columns + 0.5) * across).astype(np.intp)] > 0
-    y, x = np.nonzero(is_road)
-    y, x = rows[y], columns[x]
-    places = view.road_from_image(np.stack([(x + 0.5) * across, (y + 0.5) * up], axis=1))
+def _lattice(view: RoadView, size_wh: tuple[int, int]) -> _Lattice:
+    scale = np.array(size_wh) / np.array(view.camera.size_hw[::-1])
+    rows = np.arange(_SPACING_PX[0] // 2, size_wh[1], _SPACING_PX[0])
+    columns = np.arange(_SPACING_PX[1] // 2, size_wh[0], _SPACING_PX[1])
+    y, x = (axis.ravel() for axis in np.meshgrid(rows, columns, indexing="ij"))
+    places = view.road_from_image((np.stack([x, y], axis=1) + 0.5) / scale)
     with np.errstate(invalid="ignore"):
         near = (places[:, 0] < _FARTHEST * view.pose.height_m) & (np.abs(places[:, 1]) < _WIDEST * view.pose.height_m)
-    return _Before(places[near], small[y[near], x[near]].astype(np.float64))
+    return _Lattice(view, y[near], x[near], places[near], scale)
 
 
-def _project(places_m: Floats, motion: Floats, view: RoadView, scale: Floats) -> Floats:
-    """(N, 2) pixels of the small picture where places of the road are after a way, a turn and a nod."""
-    way, turn, nod = motion.tolist()
-    cosine, sine = math.cos(turn), math.sin(turn)
+def _choose(small: Picture, road: NDArray[np.uint8], lattice: _Lattice) -> tuple[Floats, Floats]:
+    """Places of the clear road, and how bright they are."""
+    rows = ((lattice.rows + 0.5) / lattice.scale[1]).astype(np.intp)
+    columns = ((lattice.columns + 0.5) / lattice.scale[0]).astype(np.intp)
+    clear = road[rows, columns] > 0
+    return lattice.places_m[clear], small[lattice.rows[clear], lattice.columns[clear]].astype(np.float64)
+
+
+def _project(places_m: Floats, motions: Floats, lattice: _Lattice) -> Floats:
+    """(K, N, 2) pixels of the small picture where places (N, 2) of the road are after each of K ways, turns and nods."""
+    pose = lattice.view.pose
+    way, turn, nod = motions.T[:, :, None]
     # The way is an arc: its chord points half the turn to the left.
-    shifted = places_m - np.array([way * math.cos(0.5 * turn), way * math.sin(0.5 * turn)])
-    turned = shifted @ np.array([[cosine, -sine], [sine, cosine]])
-    points = view.pose.camera_from_road(np.concatenate([turned, np.zeros((len(turned), 1))], axis=1))
-    cosine, sine = math.cos(nod), math.sin(nod)
-    nodded = points @ np.array([[1.0, 0.0, 0.0], [0.0, cosine, sine], [0.0, -sine, cosine]])
-    return np.asarray(view.camera.image_from_camera(nodded) * scale - 0.5)
+    x = places_m[:, 0] - way * np.cos(0.5 * turn)
+    y = places_m[:, 1] - way * np.sin(0.5 * turn)
+    cosine, sine = np.cos(turn), np.sin(turn)
+    rotation = pose.camera_from_road_rotation
+    points = np.multiply.outer(cosine * x + sine * y, rotation[:, 0])
+    points += np.multiply.outer(cosine * y - sine * x, rotation[:, 1])
+    points -= pose.height_m * rotation[:, 2]
+    cosine, sine = np.cos(nod), np.sin(nod)
+    down = cosine * points[..., 1] - sine * points[..., 2]
+    points[..., 2] = cosine * points[..., 2] + sine * points[..., 1]
+    points[..., 1] = down
+    pixels = lattice.view.camera.image_from_camera(points.reshape(-1, 3)) * lattice.scale - 0.5
+    return np.asarray(pixels.reshape(len(motions), -1, 2))
 
 
 @kernel()
@@ -206,7 +227,7 @@ def _likeness(picture: Picture, pixels: Floats, brightness: Floats) -> float:
 
 
 @kernel()
-def _align(picture: Picture, pixels: Floats, partial: Floats, brightness: Floats) -> tuple[Floats, Floats, int]:
+def _align(picture: Picture, pixels: Floats, partial: Floats, brightness: Floats) -> tuple[Floats, Floats, float]:
     """By how much three values must change so that the picture at `pixels` is as bright as it was.
 
     Args:
@@ -216,27 +237,26 @@ def _align(picture: Picture, pixels: Floats, partial: Floats, brightness: Floats
         brightness: (N,) what it was.
 
     Returns:
-        (3,) the changes; (3, 3) their covariance, pixels taken for independent; how many were inside the picture.
+        (3,) the changes, NaN where too few pixels were inside the picture; (3, 3) their covariance, pixels taken for
+        independent; and the correlation of what was and is, with the changes made.
     """
-    change, covariance, count = np.zeros(3), np.eye(3), 0
+    change, covariance, likeness = np.zeros(3), np.eye(3), -1.0
     off, rows = np.empty(len(pixels)), np.empty((len(pixels), 4))
-    scale, drift = 1e9, 0.0
-    for step in range(6):
+    moved = pixels.copy()
+    drift = 0.0
+    for _ in range(5):
         count = 0
         for k in range(len(pixels)):
-            x, y = pixels[k, 0], pixels[k, 1]
-            for i in range(3):
-                x += partial[k, 0, i] * change[i]
-                y += partial[k, 1, i] * change[i]
-            value, across, down, inside = _sample(picture, x, y)
+            value, across, down, inside = _sample(picture, moved[k, 0], moved[k, 1])
             if inside:
                 off[count] = value - brightness[k] - drift
                 for i in range(3):
                     rows[count, i] = across * partial[k, 0, i] + down * partial[k, 1, i]
                 rows[count, 3] = 1.0
                 count += 1
-        if count < 30:
-            return change, covariance, count
+        if count < _LEAST_PIXELS // 2:
+            change[:] = np.nan
+            return change, covariance, -1.0
         scale = max(1.4826 * np.median(np.abs(off[:count])), 0.3)
         normal, right, total, squares = np.zeros((4, 4)), np.zeros(4), 0.0, 0.0
         for k in range(count):
@@ -245,17 +265,24 @@ def _align(picture: Picture, pixels: Floats, partial: Floats, brightness: Floats
             squares += weight * off[k] * off[k]
             for i in range(4):
                 right[i] -= weight * rows[k, i] * off[k]
-                for j in range(4):
+                for j in range(i + 1):
                     normal[i, j] += weight * rows[k, i] * rows[k, j]
         # A nod by more than some thousandths of a radian between two pictures is not believed without need.
-        normal[2, 2] += scale**2 / 0.003**2
+        normal[2, 2] += scale**2 / _NOD_RAD**2
         for i in range(4):
             normal[i, i] += 1e-6
+            for j in range(i):
+                normal[j, i] = normal[i, j]
         inverse = np.linalg.inv(normal)
         delta = inverse @ right
-        change += delta[:3]
         drift += delta[3]
         covariance = inverse[:3, :3] * (squares / total)
-        if abs(delta[0]) < 1e-4 and abs(delta[1]) < 1e-6:
+        for i in range(3):
+            change[i] += delta[i]
+            for k in range(len(pixels)):
+                moved[k, 0] += partial[k, 0, i] * delta[i]
+                moved[k, 1] += partial[k, 1, i] * delta[i]
+        if delta[0] * delta[0] < 0.01 * covariance[0, 0] and delta[1] * delta[1] < 0.01 * covariance[1, 1]:
             break
-    return change, covariance, count
+    likeness = _likeness(picture, moved, brightness)
+    return change, covariance, likeness

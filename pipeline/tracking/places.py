@@ -6,6 +6,7 @@ turns them from one picture's axes to the next, and is added where a velocity ov
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = ["Feet", "correct_places", "deviations_m", "predict_places"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 _PUSH_MPS2 = (0.8, 1.2)
 """How much chance changes velocities within a second: of bodies, of vehicles."""
@@ -33,8 +35,14 @@ _FIRST_UNKNOWN_MPS = 15.0
 _SWING_RAD = 0.001
 """How far springs swing the pitch about its mean."""
 
-_GATE = 9.0
-"""Squared deviations from which on a foot is believed less and less."""
+_GATE = 12.0
+"""Squared deviations from which on a foot is not believed ..."""
+
+_PATIENCE = 4
+"""... but so many in a row are believed rather than what was filtered."""
+
+_HIDDEN_M = 30.0
+"""How little is known of how far somebody is whose feet are hidden: only the direction counts."""
 
 _RAISED_S = 0.25
 """How long it takes to believe that somebody stepped on or off a pavement."""
@@ -48,6 +56,7 @@ class Feet:
         rows: (N,) of the table of tracks.
         pixels: (N, 2) where.
         doubt: (N,) how many times less sure than usual.
+        hidden: (N,) whether it is not the feet that are seen, but where they vanish behind something nearer.
         heights_m: (N,) of the ground there over the road: pavements are higher.
         pixel_std_px: How well a foot is seen.
     """
@@ -55,6 +64,7 @@ class Feet:
     rows: Longs
     pixels: Floats
     doubt: Floats
+    hidden: Flags
     heights_m: Floats
     pixel_std_px: float
 
@@ -74,7 +84,7 @@ def correct_places(tracks: Tracks, feet: Feet, view: RoadView, motion: VehicleMo
         return
     table = tracks[feet.rows]
     age_s = now_s - table["placed_s"]
-    share = np.where(table["placed"], 1.0 - np.exp(-age_s / _RAISED_S), 1.0)
+    share = np.where(table["placed"], 1.0 - np.exp(-age_s / _RAISED_S), 1.0) * ~feet.hidden
     raised = table["raised_m"] + share * (feet.heights_m - table["raised_m"])
     exact = RoadView(view.camera, view.pose, np.diag([0.0, _SWING_RAD**2, 0.0]))
     level = view.road_from_image(feet.pixels)
@@ -82,8 +92,22 @@ def correct_places(tracks: Tracks, feet: Feet, view: RoadView, motion: VehicleMo
     nearer = 1.0 - raised / view.pose.height_m
     places = level * nearer[:, None]
     noise = exact.road_covariance_m2(feet.pixels, feet.pixel_std_px) * (nearer * feet.doubt)[:, None, None] ** 2
+    _keep_distance(places, noise, feet.hidden & table["placed"], table["place"])
     speed, unknown = (motion.speed_mps, motion.speed_std_mps) if motion is not None else (0.0, _FIRST_UNKNOWN_MPS)
-    _correct(tracks, feet.rows, places, noise, raised, now_s, speed, unknown)
+    _correct(tracks, feet.rows, places, noise, feet.hidden, raised, now_s, speed, unknown)
+
+
+def _keep_distance(places: Floats, noise: Floats, hidden: Flags, expected: Floats) -> None:
+    """Put those whose feet are hidden into the direction where they are seen, at the distance where they are expected."""
+    if not hidden.any():
+        return
+    distance = np.linalg.norm(places, axis=1, keepdims=True)
+    towards = places / distance
+    expected_m = np.maximum((expected[:, :2] * towards).sum(axis=1, keepdims=True), 1.0)
+    spread = noise * (expected_m / distance)[..., None] ** 2 + _HIDDEN_M**2 * towards[:, :, None] * towards[:, None, :]
+    # Nobody is farther away than what is seen of them seems to stand.
+    places[hidden] = (towards * np.minimum(expected_m, distance))[hidden]
+    noise[hidden] = spread[hidden]
 
 
 def deviations_m(tracks: Tracks, view: RoadView) -> Floats:
@@ -134,6 +158,7 @@ def _correct(
     rows: Longs,
     places: Floats,
     noise: Floats,
+    hidden: Flags,
     raised: Floats,
     now_s: float,
     speed_mps: float,
@@ -144,13 +169,9 @@ def _correct(
             continue
         track = tracks[rows[n]]
         state, covariance = np.zeros(4), np.zeros((4, 4))
-        if not track["placed"]:
-            first = _FIRST_MPS[0 if track["kind"] == BODY else 1]
-            state[0], state[1], state[2] = places[n, 0], places[n, 1], -speed_mps
-            covariance[:2, :2] = noise[n]
-            covariance[2, 2] = covariance[3, 3] = first**2 + unknown_mps**2
-            track["placed"] = True
-        else:
+        off, spread = np.zeros(2), np.zeros((2, 2))
+        is_new = not track["placed"]
+        if not is_new:
             for i in range(4):
                 state[i] = track["place"][i]
                 for j in range(4):
@@ -158,12 +179,25 @@ def _correct(
             off = places[n] - state[:2]
             spread = covariance[:2, :2] + noise[n]
             strange = off @ np.linalg.solve(spread, off)
-            if strange > _GATE:
-                spread = covariance[:2, :2] + noise[n] * (strange / _GATE) ** 2
+            is_strange = strange > _GATE and not hidden[n]
+            track["strange"] = track["strange"] + 1 if is_strange else 0
+            if is_strange and track["strange"] < _PATIENCE:
+                continue
+            is_new = is_strange  # It was wrong all along.
+        if is_new:
+            first = _FIRST_MPS[0 if track["kind"] == BODY else 1]
+            state[:] = 0.0
+            covariance[:] = 0.0
+            state[0], state[1], state[2] = places[n, 0], places[n, 1], -speed_mps
+            covariance[:2, :2] = noise[n]
+            covariance[2, 2] = covariance[3, 3] = first**2 + unknown_mps**2
+            track["placed"], track["strange"] = True, 0
+        else:
             gain = np.ascontiguousarray(covariance[:, :2]) @ np.linalg.inv(spread)
             state = state + gain @ off
             covariance = covariance - gain @ np.ascontiguousarray(covariance[:2, :])
-        track["placed_s"] = now_s
+        if not hidden[n]:
+            track["placed_s"] = now_s
         track["raised_m"] = raised[n]
         _write(tracks, rows[n], state, covariance)
 

@@ -14,12 +14,18 @@ from numpy.typing import NDArray
 
 from pipeline.jit import kernel
 from pipeline.scene import RoadUser
+from pipeline.tracking.tracks import BODY, VEHICLE, kind_of
 
-__all__ = ["align", "covered_px", "join", "share_out"]
+__all__ = ["align", "bridge", "complete", "covered_px", "hidden_sides", "join", "share_out", "touching"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 Mask = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
+
+_LONGEST = 2.8
+"""Vehicles are no longer than this many times their height, in the picture."""
 
 _LEAST_PART = 0.15
 """Who shows less than this share of what is expected of it is hidden."""
@@ -34,6 +40,106 @@ def covered_px(user: RoadUser, box: Floats) -> int:
     left, top = max(round(float(box[0])) - x1, 0), max(round(float(box[1])) - y1, 0)
     right, bottom = min(round(float(box[2])), x2) - x1, min(round(float(box[3])), y2) - y1
     return int(user.mask[top:bottom, left:right].sum()) if right > left and bottom > top else 0
+
+
+def bridge(users: list[RoadUser]) -> list[RoadUser]:
+    """Join the two ends of a vehicle that somebody nearer stands or walks before.
+
+    Both ends reach equally high and low, the body between them hides all that is missing, and together they are no
+    longer than one vehicle.
+    """
+    people = [user.box_xyxy for user in users if kind_of(user.class_name) == BODY]
+    vehicles = [number for number, user in enumerate(users) if kind_of(user.class_name) == VEHICLE]
+    joined = list(users)
+    gone: set[int] = set()
+    for a in vehicles:
+        for b in vehicles:
+            if a in gone or b in gone or a == b:
+                continue
+            left, right = joined[a].box_xyxy, joined[b].box_xyxy
+            if left[0] < right[0] and left[2] < right[2] and _is_one(left, right, people):
+                joined[a] = join(sorted([joined[a], joined[b]], key=lambda user: -user.area_px))
+                gone.add(b)
+    return [user for number, user in enumerate(joined) if number not in gone]
+
+
+def _is_one(left: Box, right: Box, people: list[Box]) -> bool:
+    top, bottom = min(left[1], right[1]), max(left[3], right[3])
+    height, slack = bottom - top, 2.0 + 0.15 * (bottom - top)
+    if abs(left[3] - right[3]) > slack or abs(left[1] - right[1]) > 2.0 * slack or right[2] - left[0] > _LONGEST * height:
+        return False
+    if right[0] - left[2] <= 0:
+        return False
+    between = [box for box in people if box[0] < right[0] and box[2] > left[2] and box[3] >= bottom - 1]
+    x = left[2] + 2
+    for box in sorted(between):
+        if box[0] <= x:
+            x = max(x, box[2] + 2)
+    return x >= right[0]
+
+
+@kernel()
+def touching(boxes: Floats) -> Longs:
+    """(N,) numbers of clusters of boxes (N, 4): a vertical cut leaves two that meet in one column."""
+    cluster = np.arange(len(boxes))
+    for i in range(len(boxes)):
+        for j in range(len(boxes)):
+            rows = min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 1], boxes[j, 1])
+            if boxes[i, 2] == boxes[j, 0] and rows > 0.0 and cluster[i] != cluster[j]:
+                old, new = cluster[j], cluster[i]
+                for k in range(len(boxes)):
+                    if cluster[k] == old:
+                        cluster[k] = new
+    return cluster
+
+
+@kernel()
+def hidden_sides(boxes: Floats, width: int) -> Flags:
+    """(N, 2) whether the left and right sides of boxes (N, 4) are hidden.
+
+    By somebody whose feet stand lower in the picture, so nearer; by the edge of the picture; or by a cut, which is
+    where one body ends in the class map and not in the world.
+    """
+    hidden = np.zeros((len(boxes), 2), np.bool_)
+    for i in range(len(boxes)):
+        hidden[i, 0], hidden[i, 1] = boxes[i, 0] <= 0.0, boxes[i, 2] >= width
+        for j in range(len(boxes)):
+            rows = min(boxes[i, 3], boxes[j, 3]) - max(boxes[i, 1], boxes[j, 1])
+            if i == j or rows < 0.5 * (boxes[i, 3] - boxes[i, 1]):
+                continue
+            if boxes[j, 3] > boxes[i, 3]:
+                hidden[i, 0] |= boxes[j, 0] < boxes[i, 0] and boxes[j, 2] >= boxes[i, 0] - 1.0
+                hidden[i, 1] |= boxes[j, 2] > boxes[i, 2] and boxes[j, 0] <= boxes[i, 2] + 1.0
+            hidden[i, 0] |= boxes[j, 2] == boxes[i, 0]
+            hidden[i, 1] |= boxes[j, 0] == boxes[i, 2]
+    return hidden
+
+
+def complete(box: Floats, width_px: float, hidden: list[bool]) -> tuple[Floats, Floats]:
+    """What a box that is hidden in part would be, were all of it seen.
+
+    Args:
+        box: (4,) xyxy, what is seen.
+        width_px: How wide it is otherwise.
+        hidden: Whether its left and right sides are hidden.
+
+    Returns:
+        (4,) the box; and (4,) how much less sure than usual it is, as `correct_box` takes it.
+    """
+    left, right = hidden
+    if not (left or right):
+        return box, np.ones(4)
+    if box[2] - box[0] >= width_px:
+        return box, np.array([2.0, 1.0, 2.0, 1.0])
+    whole = box.copy()
+    if left and not right:
+        whole[0] = box[2] - width_px
+    elif right and not left:
+        whole[2] = box[0] + width_px
+    else:
+        middle = 0.5 * (box[0] + box[2])
+        whole[0], whole[2] = middle - 0.5 * width_px, middle + 0.5 * width_px
+    return whole, np.array([6.0 if left and right else 1.5, 1.0, np.inf, 1.0])
 
 
 def align(user: RoadUser, expected: Floats) -> tuple[Floats, Floats]:

@@ -14,6 +14,7 @@ from pipeline.scene import RoadUser, Scene
 from pipeline.tracking.following import Follower, FollowingRules, Sighting
 from pipeline.tracking.odometer import RoadOdometer
 from pipeline.tracking.path import PathRules, foresee
+from pipeline.tracking.tracks import BODY, kind_of
 from pipeline.tracking.places import Feet, correct_places, deviations_m, predict_places
 
 __all__ = ["Tracking", "TrackingRules"]
@@ -116,23 +117,19 @@ class Tracking:
         class_ids = scene.segmentation.class_ids
         height, width = class_ids.shape
         hides, raised = _grounds(scene.segmentation.classes)
-        rows, pixels, doubt, heights_m = [], [], [], []
-        for sighting in sightings:
-            x, y = sighting.user.foot_px
-            below = class_ids[min(int(y), height - 1), min(max(int(x), 0), width - 1)]
-            is_cut = y >= height
-            is_hidden = not is_cut and hides[below]
-            if is_hidden and self._follower.tracks[sighting.row]["placed"]:
-                continue
-            rows.append(sighting.row)
-            pixels.append((x, y))
-            doubt.append(5.0 if is_hidden else 3.0 if is_cut else 1.0)
-            heights_m.append(self._rules.kerb_m if raised[below] and not is_hidden else 0.0)
+        rows = np.array([sighting.row for sighting in sightings], np.int64)
+        pixels = np.array([_foot(sighting.user) for sighting in sightings], np.float64).reshape(-1, 2)
+        columns_of_feet = np.array([s.user.foot_px[0] for s in sightings])
+        columns = np.clip(columns_of_feet.astype(np.intp), 0, width - 1)
+        below = class_ids[np.clip(pixels[:, 1].astype(np.intp), 0, height - 1), columns]
+        is_cut = pixels[:, 1] >= height
+        is_hidden = hides[below] & ~is_cut
         feet = Feet(
-            np.array(rows, np.int64),
-            np.array(pixels, np.float64).reshape(-1, 2),
-            np.array(doubt, np.float64),
-            np.array(heights_m, np.float64),
+            rows,
+            pixels,
+            np.where(is_hidden, 5.0, np.where(is_cut, 3.0, 1.0)),
+            is_hidden,
+            np.where(raised[below] & ~is_hidden, self._rules.kerb_m, 0.0),
             self._rules.foot_std_px * height / 360.0,
         )
         correct_places(self._follower.tracks, feet, view, self._motion, now_s)
@@ -161,6 +158,14 @@ class Tracking:
             )
             users.append(replace(sighting.user, whereabouts=told))
         return tuple(users)
+
+
+BODYFOOT = 0.5
+def _foot(user: RoadUser) -> tuple[float, float]:
+    """Where somebody stands, sideways less restless than the lowest pixels: those of one tyre, or of one foot in turn."""
+    middle = 0.5 * (user.box_xyxy[0] + user.box_xyxy[2])
+    share = BODYFOOT if kind_of(user.class_name) == BODY else 0.0
+    return share * user.foot_px[0] + (1 - share) * middle, user.foot_px[1]
 
 
 def _known(value: float) -> float | None:

@@ -38,6 +38,7 @@ TRACK = np.dtype(
         ("fill", np.float64),  # Share of its box that is its mask.
         ("placed", np.bool_),  # Whether what follows is known.
         ("placed_s", np.float64),  # When its foot was last seen on the ground.
+        ("strange", np.int64),  # How many feet in a row were not where it was expected.
         ("raised_m", np.float64),  # Height of what it stands on over the road.
         ("place", np.float64, (4,)),  # x, y in metres and their rates, relative to the vehicle.
         ("place_covariance", np.float64, (4, 4)),
