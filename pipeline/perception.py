@@ -189,7 +189,7 @@ class _Eye:
     """What is kept of one camera from frame to frame: its past, and arrays of its pictures' size."""
 
     def __init__(self, engine: Engine, *, smooth: bool) -> None:
-        self.postprocessor = Postprocessor(engine.spec.classes)
+        self.postprocessor = Postprocessor(engine.spec.classes, confidence=engine.spec.confidence)
         self._smoother = Smoother(engine.spec) if smooth else None
         self.revision: Revision | None = self._smoother.hold if self._smoother is not None else None
 

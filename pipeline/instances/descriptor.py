@@ -94,7 +94,7 @@ def _pool(lab: Bytes, mask: Bytes, colours: Floats, edges: Floats) -> None:
             share = hue - first
             colours[stripe, first % _HUES] += colourful * (1.0 - share)
             colours[stripe, (first + 1) % _HUES] += colourful * share
-            grey = float(min(max(level / 256.0 * _GREYS - 0.5, 0.0), _GREYS - 1.001))
+            grey: float = min(max(level / 256.0 * _GREYS - 0.5, 0.0), _GREYS - 1.001)
             first = int(grey)
             share = grey - first
             colours[stripe, _HUES + first] += (1.0 - colourful) * (1.0 - share)
