@@ -24,8 +24,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 class ConfidenceFit:
     """How sure a model really is when it says that it is sure by p.
 
-    Where p is the softmax probability of the winning class, ``1 / (1 + exp(-(scale * ln(p / (1 - p)) + shift)))`` is the
-    probability that it is right: Platt's scaling ("Probabilistic outputs for support vector machines", 1999) of the
+    With p the softmax probability of the winning class, ``1 / (1 + exp(-(scale * ln(p / (1 - p)) + shift)))`` is how
+    probably it is right: Platt's scaling ("Probabilistic outputs for support vector machines", 1999) of the
     confidence in the top label. With shift 0 and two classes, scale is one over the temperature of Guo et al., "On
     calibration of modern neural networks", ICML 2017. No logits are needed, so it holds where they stay on a GPU.
 
