@@ -12,6 +12,7 @@ import rich.console
 from rich.progress import track
 from rich.table import Table
 
+from calibration.confidence_command import add_confidence_arguments, calibrate_confidence
 from calibration.files import check_outputs, to_json, to_toml, today, write_whole
 from calibration.ground_command import add_ground_arguments, calibrate_ground
 from pipeline.errors import ConfigError
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     _add_camera(kinds.add_parser("camera", help="focal length and lens from photos of a board"))
     add_ground_arguments(kinds.add_parser("ground", help="height, pitch and roll over the road from a drive or marks"))
+    add_confidence_arguments(kinds.add_parser("confidence", help="how sure a model really is, from labelled data"))
 
 
 def _add_camera(camera: argparse.ArgumentParser) -> None:
@@ -59,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ClearwayError: The input, an option or an output is at fault; nothing was written then.
     """
-    return _calibrate_camera(args) if args.kind == "camera" else calibrate_ground(args)
+    kinds = {"camera": _calibrate_camera, "ground": calibrate_ground, "confidence": calibrate_confidence}
+    return kinds[args.kind](args)
 
 
 def _calibrate_camera(args: argparse.Namespace) -> int:

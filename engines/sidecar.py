@@ -9,8 +9,10 @@
       "onnx_sha256": "..."
     }
 
-`mean` and `std` are in units of 0 to 255; `size_hw` is the size the model was made for; `train_id` and
-`onnx_sha256` may be left out. Unknown keys are refused, so that a misspelt one is not silently ignored.
+`mean` and `std` are in units of 0 to 255; `size_hw` is the size the model was made for; `train_id`, `onnx_sha256` and
+`confidence` may be left out. The last, ``{"scale": 1.147, "shift": -0.405}``, says how sure the model really is
+(`engines.base.ConfidenceFit`); `calibrate confidence` measures it. Unknown keys are refused, so that a misspelt one is
+not silently ignored.
 """
 
 from __future__ import annotations
@@ -24,12 +26,22 @@ import msgspec
 from engines.classes import VOID_ID
 from engines.errors import ModelError
 
-__all__ = ["Sidecar", "SidecarClass", "SidecarInput", "load_sidecar", "save_sidecar", "sidecar_path"]
+__all__ = [
+    "Sidecar",
+    "SidecarClass",
+    "SidecarConfidence",
+    "SidecarInput",
+    "load_sidecar",
+    "save_sidecar",
+    "sidecar_path",
+]
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 _Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _Divisor = Annotated[float, msgspec.Meta(gt=0)]
 _Pixels = Annotated[int, msgspec.Meta(ge=1, le=16384)]
+_Scale = Annotated[float, msgspec.Meta(gt=0, le=100)]
+_Shift = Annotated[float, msgspec.Meta(ge=-100, le=100)]
 _Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -50,6 +62,13 @@ class SidecarClass(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     train_id: _Byte = VOID_ID
 
 
+class SidecarConfidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How sure the model really is, as in `engines.base.ConfidenceFit`."""
+
+    scale: _Scale
+    shift: _Shift
+
+
 class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file; the module's docstring shows one."""
 
@@ -58,6 +77,7 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     input: SidecarInput
     classes: Annotated[tuple[SidecarClass, ...], msgspec.Meta(min_length=2, max_length=VOID_ID)]
     onnx_sha256: _Sha256 | None = None
+    confidence: SidecarConfidence | None = None
 
 
 class _Versioned(msgspec.Struct):

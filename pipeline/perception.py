@@ -211,7 +211,7 @@ class _Eye:
 
     def __init__(self, engine: Engine, situation: Situation | None, *, smooth: bool) -> None:
         self._situation = situation
-        self.postprocessor = Postprocessor(engine.spec.classes)
+        self.postprocessor = Postprocessor(engine.spec.classes, confidence=engine.spec.confidence)
         self._smoother = Smoother(engine.spec) if smooth else None
         self.revision: Revision | None = self._smoother.hold if self._smoother is not None else None
 

@@ -107,8 +107,9 @@ class Segmentation:
     Attributes:
         class_ids: (H, W) uint8 at image size; values index `classes`.
         classes: The model's classes.
-        grid_confidence: (h, w) float32 in [0, 1]: the softmax probability of the winning class on the
-            network's own output grid, which spans the same image with half-pixel centres.
+        grid_confidence: (h, w) float32 in [0, 1]: how probably the winning class is right, on the network's own output
+            grid, which spans the same image with half-pixel centres. Calibrated where the model's sidecar says how
+            sure it really is; else its softmax probability as it is.
     """
 
     class_ids: ClassMap
@@ -181,7 +182,7 @@ class RoadUser:
         box_xyxy: (x1, y1, x2, y2) in pixels, half-open.
         foot_px: (x, y): where it stands, the middle of its lowest pixels.
         area_px: Number of its pixels.
-        confidence: Mean softmax probability of its pixels, in [0, 1].
+        confidence: Mean confidence of its pixels, in [0, 1]; see `Segmentation.grid_confidence`.
         mask: (y2 - y1, x2 - x1) uint8, 1 on its pixels within the box.
         whereabouts: Where it is in metres and where it goes; None without a calibrated camera, or where its foot point
             is not on the road ahead.

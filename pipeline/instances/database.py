@@ -252,7 +252,10 @@ def _read(connection: sqlite3.Connection, path: Path) -> list[Instance]:
     rows = _explained(path, lambda: connection.execute("SELECT * FROM instances").fetchall())
     if any(len(row[-1]) != 4 * DESCRIPTOR_LENGTH for row in rows):
         raise ConfigError(f"{path}: the database is damaged (a descriptor of another length); name another file")
-    return [Instance(*row[:5], np.frombuffer(row[5], "<f4").astype(np.float32)) for row in rows]
+    return [
+        Instance(name, class_name, views, first_s, last_s, np.frombuffer(descriptor, "<f4").astype(np.float32))
+        for name, class_name, views, first_s, last_s, descriptor in rows
+    ]
 
 
 def _execute(connection: sqlite3.Connection, path: Path, statement: str, values: tuple[object, ...]) -> None:

@@ -24,6 +24,7 @@ _SIZE_HW = (64, 32)
 _STRIPES = 6
 _HUES, _GREYS = 12, 8
 _COLOURS = _HUES + _GREYS
+_MOST_GREY = np.float32(_GREYS - 1.001)
 _ORIENTATIONS = 6
 _OUTLINE = 8
 
@@ -94,7 +95,7 @@ def _pool(lab: Bytes, mask: Bytes, colours: Floats, edges: Floats) -> None:
             share = hue - first
             colours[stripe, first % _HUES] += colourful * (1.0 - share)
             colours[stripe, (first + 1) % _HUES] += colourful * share
-            grey = float(min(max(level / 256.0 * _GREYS - 0.5, 0.0), _GREYS - 1.001))
+            grey = min(max(level / np.float32(256.0 / _GREYS) - np.float32(0.5), np.float32(0.0)), _MOST_GREY)
             first = int(grey)
             share = grey - first
             colours[stripe, _HUES + first] += (1.0 - colourful) * (1.0 - share)
