@@ -30,7 +30,7 @@ def free_space(scene: Scene, view: RoadView, *, every_px: int = 4, pixel_std_px:
         pixel_std_px: How well the mask's edge is known.
     """
     rows = scene.drivable.free_space_px[::every_px]
-    columns = np.arange(0, len(scene.drivable.free_space_px), every_px) + 0.5
+    columns = np.asarray(np.arange(0, len(scene.drivable.free_space_px), every_px) + 0.5, np.float64)
     ends, distance, deviations = np.empty((len(rows), 2)), np.empty(len(rows)), np.empty(len(rows))
     _put_on_road(view.packed, columns, rows, pixel_std_px, ends, distance, deviations)
     return FreeSpace(columns, ends, distance, deviations)
