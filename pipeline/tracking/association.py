@@ -85,5 +85,6 @@ def overlap(a: Floats, b: Floats, across: float = 0.0, down: float = 0.0) -> flo
         return 0.0
     one = (a[2] - a[0] + 2.0 * across) * (a[3] - a[1] + 2.0 * down)
     other = (b[2] - b[0] + 2.0 * across) * (b[3] - b[1] + 2.0 * down)
-    shared: float = width * height
-    return shared / (one + other - shared)
+    shared = width * height
+    share: float = shared / (one + other - shared)
+    return share

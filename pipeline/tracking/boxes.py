@@ -7,15 +7,18 @@ even share, and is never of negative size.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
 from pipeline.tracking.tracks import Tracks
 
-__all__ = ["correct_box", "predict_boxes", "predicted_xyxy", "start_box"]
+__all__ = ["correct_boxes", "predict_boxes", "predicted_xyxy", "start_box"]
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
 
 _PUSH = (1.2, 1.0, 1.0, 0.5)
 """How much chance changes the rates within a second: of places in heights of the box, of sizes in shares."""
@@ -25,7 +28,7 @@ _CALM_S = 1.0
 
 
 @kernel()
-def predict_boxes(tracks: Tracks, step_s: float, now_s: float) -> None:
+def predict_boxes(tracks: Tracks, step_s: float) -> None:
     """Move all boxes on by `step_s`."""
     for t in range(len(tracks)):
         track = tracks[t]
@@ -56,9 +59,14 @@ def start_box(track: Tracks, box: Floats) -> None:
 
 
 @kernel()
-def correct_box(tracks: Tracks, t: int, box: Floats, doubt: Floats) -> None:
-    """Take in a box xyxy (4,) of row `t`; its values are `doubt` (4,) times less sure than usual, infinite: not seen."""
-    track = tracks[t]
+def correct_boxes(tracks: Tracks, rows: Longs, boxes: Floats, doubts: Floats) -> None:
+    """Take in boxes xyxy (N, 4) of rows (N,); `doubts` (N, 4): how much less sure than usual, infinite: unseen."""
+    for n in range(len(rows)):
+        _correct(tracks[rows[n]], boxes[n], doubts[n])
+
+
+@kernel()
+def _correct(track: Any, box: Floats, doubt: Floats) -> None:
     width, height = box[2] - box[0], box[3] - box[1]
     values = (0.5 * (box[0] + box[2]), box[3], np.log(width), np.log(height))
     for k in range(4):

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.scene import RoadUser
 from pipeline.tracking.association import assign, costs, overlap
-from pipeline.tracking.boxes import correct_box, predict_boxes, predicted_xyxy, start_box
-from pipeline.tracking.sharing import align, bridge, complete, covered_px, hidden_sides, join, share_out, touching
+from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
+from pipeline.tracking.sharing import (
+    align,
+    bridge,
+    complete,
+    covered_px,
+    hidden_sides,
+    join,
+    share_out,
+    shared_px,
+    touching,
+)
 from pipeline.tracking.tracks import NAMES, TRACK, Tracks, boxes_of, kind_of, new_track
 
 __all__ = ["Follower", "FollowingRules", "Sighting"]
@@ -48,7 +58,7 @@ class Sighting:
 
     Attributes:
         row: Row of `Follower.tracks`.
-        user: What is seen of it, with its id and class.
+        user: What is seen of it; its id and class are those of the row.
         is_shared: It is part of a blob that others are in, too.
     """
 
@@ -78,7 +88,7 @@ class Follower:
         tracks, rules = self.tracks, self._rules
         limit = np.where(tracks["sightings"] < rules.settled, rules.brief_hidden_s, rules.hidden_s)
         self.tracks = tracks[now_s - tracks["seen_s"] <= limit]
-        predict_boxes(self.tracks, step_s, now_s)
+        predict_boxes(self.tracks, step_s)
 
     def follow(
         self, users: tuple[RoadUser, ...], size_hw: tuple[int, int], now_s: float, step_s: float
@@ -111,15 +121,14 @@ class Follower:
         self._uncut(seen, owner, boxes, expected)
         self._regroup(seen, owner, expected, step_s)
         guests = self._guests(seen, owner, expected)
-        sightings: list[Sighting] = []
-        hidden = hidden_sides(boxes_of(seen), size_hw[1]).tolist()
         tracks["votes"] *= np.exp(-step_s / self._rules.memory_s)
-        for number, row in owner.items():
-            if number in guests:
-                sightings += self._share(seen[number], [row, *guests[number]], expected, now_s)
-            else:
-                sightings.append(self._see(row, seen[number], hidden[number], now_s))
-        return sightings + [self._welcome(seen[i], now_s) for i in range(len(seen)) if i not in owner]
+        self._see(seen, {number: row for number, row in owner.items() if number not in guests}, size_hw[1], now_s)
+        sightings = [
+            Sighting(row, seen[number], is_shared=False) for number, row in owner.items() if number not in guests
+        ]
+        for number, others in guests.items():
+            sightings += self._share(seen[number], [owner[number], *others], expected, now_s)
+        return sightings + [self._welcome(seen[number], now_s) for number in range(len(seen)) if number not in owner]
 
     def _uncut(self, seen: list[RoadUser], owner: dict[int, int], boxes: Floats, expected: Floats) -> None:
         """Undo cuts through a blob that contradict those who have been followed so far.
@@ -174,17 +183,18 @@ class Follower:
 
     def _guests(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats) -> dict[int, list[int]]:
         """Who is expected in a blob that is taken for somebody else: by number of the blob, their rows."""
-        tracks, guests = self.tracks, {}  # type: tuple[Tracks, dict[int, list[int]]]
-        absent = set(range(len(tracks))) - set(owner.values())
-        for row in sorted(absent):
-            if tracks[row]["sightings"] < self._rules.settled:
-                continue
-            box = expected[row]
-            due_px = tracks[row]["fill"] * (box[2] - box[0]) * (box[3] - box[1])
+        tracks = self.tracks
+        guests: dict[int, list[int]] = {}
+        absent = np.ones(len(tracks), np.bool_)
+        absent[list(owner.values())] = False
+        absent &= tracks["sightings"] >= self._rules.settled
+        due_px = tracks["fill"] * (expected[:, 2:] - expected[:, :2]).prod(axis=1)
+        possible = shared_px(expected, boxes_of(seen)) >= self._rules.covered * due_px[:, None]
+        for row in np.flatnonzero(absent & possible.any(axis=1)).tolist():
             shares = {
-                number: covered_px(seen[number], box) / due_px
-                for number in owner
-                if kind_of(seen[number].class_name) == tracks[row]["kind"]
+                number: covered_px(seen[number], expected[row]) / due_px[row]
+                for number in np.flatnonzero(possible[row]).tolist()
+                if number in owner and kind_of(seen[number].class_name) == tracks[row]["kind"]
             }
             host = max(shares, key=shares.__getitem__, default=None)
             if host is not None and shares[host] >= self._rules.covered:
@@ -194,24 +204,26 @@ class Follower:
     def _share(self, blob: RoadUser, rows: list[int], expected: Floats, now_s: float) -> list[Sighting]:
         boxes, doubts = align(blob, expected[rows])
         parts = share_out(blob, boxes, self.tracks["fill"][rows])
-        sightings = []
-        for row, box, doubt, part in zip(rows, boxes, doubts, parts, strict=True):
-            if part is None:
-                continue
-            correct_box(self.tracks, row, box, doubt)
-            self.tracks[row]["seen_s"] = now_s
-            sightings.append(Sighting(row, self._named(row, part), is_shared=True))
-        return sightings
+        shown = [k for k, part in enumerate(parts) if part is not None]
+        whose = np.array(rows, np.int64)[shown]
+        correct_boxes(self.tracks, whose, boxes[shown], doubts[shown])
+        self.tracks["seen_s"][whose] = now_s
+        return [Sighting(row, part, is_shared=True) for row, part in zip(rows, parts, strict=True) if part is not None]
 
-    def _see(self, row: int, user: RoadUser, hidden: list[bool], now_s: float) -> Sighting:
-        track, box = self.tracks[row], np.array(user.box_xyxy, np.float64)
-        correct_box(self.tracks, row, *complete(box, float(np.exp(track["box"][2])), hidden))
-        fill = user.area_px / ((box[2] - box[0]) * (box[3] - box[1]))
-        track["fill"] += 0.3 * (fill - track["fill"])
-        track["votes"][NAMES.index(user.class_name)] += 1.0
-        track["seen_s"] = now_s
-        track["sightings"] += 1
-        return Sighting(row, self._named(row, user), is_shared=False)
+    def _see(self, seen: list[RoadUser], owner: dict[int, int], width: int, now_s: float) -> None:
+        """Take in those who have a blob for themselves."""
+        if not owner:
+            return
+        tracks, numbers, rows = self.tracks, list(owner), np.array(list(owner.values()), np.int64)
+        boxes = boxes_of(seen)
+        hidden = hidden_sides(boxes, width)[numbers]
+        boxes = boxes[numbers]
+        correct_boxes(tracks, rows, *complete(boxes, np.exp(tracks["box"][rows, 2]), hidden))
+        areas = np.array([seen[number].area_px for number in numbers], np.float64)
+        tracks["fill"][rows] += 0.3 * (areas / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - tracks["fill"][rows])
+        tracks["votes"][rows, [NAMES.index(seen[number].class_name) for number in numbers]] += 1.0
+        tracks["seen_s"][rows] = now_s
+        tracks["sightings"][rows] += 1
 
     def _welcome(self, user: RoadUser, now_s: float) -> Sighting:
         """Somebody new."""
@@ -221,11 +233,7 @@ class Follower:
         table = np.array([row], TRACK)
         start_box(table, box)
         self.tracks = np.concatenate([self.tracks, table])
-        return Sighting(len(self.tracks) - 1, replace(user, id=int(row["id"])), is_shared=False)
-
-    def _named(self, row: int, user: RoadUser) -> RoadUser:
-        track = self.tracks[row]
-        return replace(user, id=int(track["id"]), class_name=NAMES[int(track["votes"].argmax())])
+        return Sighting(len(self.tracks) - 1, user, is_shared=False)
 
 
 def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple[list[int], int]]) -> None:
@@ -248,4 +256,4 @@ def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple
 
 def _margin(box: Floats) -> Floats:
     """What a box is widened by to all sides: a tenth of its width, and two pixels."""
-    return (2.0 + 0.1 * (box[2] - box[0])) * np.array([-1.0, -1.0, 1.0, 1.0])
+    return np.asarray((2.0 + 0.1 * (box[2] - box[0])) * np.array([-1.0, -1.0, 1.0, 1.0]))

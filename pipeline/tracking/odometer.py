@@ -1,8 +1,9 @@
 """How the vehicle moves over the road, from the picture alone.
 
 The road is a plane whose place is known, so one number, the way since the last picture, says how all of its pixels
-move. It is found directly on the brightness (Lucas and Kanade 1981, over a plane rather than a window; Irani and Anandan
-1999 call such methods direct), together with the turn and with the nod of the springs, which moves the picture as well.
+move. It is found directly on the brightness (Lucas and Kanade 1981, over a plane rather than a window; Irani and
+Anandan 1999 call such methods direct), together with the turn and with the nod of the springs, which moves the picture
+as well.
 No points are chosen, so worn asphalt is enough. A Kalman filter makes speed and yaw rate of it.
 """
 
@@ -124,9 +125,7 @@ class RoadOdometer:
         std = np.sqrt(np.diag(self._covariance))
         return VehicleMotion(float(self._state[0]), float(std[0]), float(self._state[1]), float(std[1]))
 
-    def _measure(
-        self, places_m: Floats, brightness: Floats, small: Picture, lattice: _Lattice, step_s: float
-    ) -> None:
+    def _measure(self, places_m: Floats, brightness: Floats, small: Picture, lattice: _Lattice, step_s: float) -> None:
         height = lattice.view.pose.height_m
         guess = np.array([self._state[0] * step_s, self._state[1] * step_s, 0.0])
         if not self._known:
@@ -176,23 +175,32 @@ def _choose(small: Picture, road: NDArray[np.uint8], lattice: _Lattice) -> tuple
 
 
 def _project(places_m: Floats, motions: Floats, lattice: _Lattice) -> Floats:
-    """(K, N, 2) pixels of the small picture where places (N, 2) of the road are after each of K ways, turns and nods."""
+    """(K, N, 2) pixels of the small picture where places (N, 2) of the road are after K ways, turns and nods (K, 3)."""
     pose = lattice.view.pose
-    way, turn, nod = motions.T[:, :, None]
-    # The way is an arc: its chord points half the turn to the left.
-    x = places_m[:, 0] - way * np.cos(0.5 * turn)
-    y = places_m[:, 1] - way * np.sin(0.5 * turn)
-    cosine, sine = np.cos(turn), np.sin(turn)
-    rotation = pose.camera_from_road_rotation
-    points = np.multiply.outer(cosine * x + sine * y, rotation[:, 0])
-    points += np.multiply.outer(cosine * y - sine * x, rotation[:, 1])
-    points -= pose.height_m * rotation[:, 2]
-    cosine, sine = np.cos(nod), np.sin(nod)
-    down = cosine * points[..., 1] - sine * points[..., 2]
-    points[..., 2] = cosine * points[..., 2] + sine * points[..., 1]
-    points[..., 1] = down
+    points = _camera_points(places_m, motions, pose.camera_from_road_rotation, pose.height_m)
     pixels = lattice.view.camera.image_from_camera(points.reshape(-1, 3)) * lattice.scale - 0.5
     return np.asarray(pixels.reshape(len(motions), -1, 2))
+
+
+@kernel()
+def _camera_points(places_m: Floats, motions: Floats, rotation: Floats, height_m: float) -> Floats:
+    """(K, N, 3) places of the road in the camera frame after each of K ways, turns and nods."""
+    points = np.empty((len(motions), len(places_m), 3))
+    for k in range(len(motions)):
+        way, turn, nod = motions[k]
+        cos_turn, sin_turn, cos_nod, sin_nod = math.cos(turn), math.sin(turn), math.cos(nod), math.sin(nod)
+        # The way is an arc: its chord points half the turn to the left.
+        ahead, aside = way * math.cos(0.5 * turn), way * math.sin(0.5 * turn)
+        for n in range(len(places_m)):
+            x, y = places_m[n, 0] - ahead, places_m[n, 1] - aside
+            x, y = cos_turn * x + sin_turn * y, cos_turn * y - sin_turn * x
+            right = rotation[0, 0] * x + rotation[0, 1] * y - rotation[0, 2] * height_m
+            down = rotation[1, 0] * x + rotation[1, 1] * y - rotation[1, 2] * height_m
+            depth = rotation[2, 0] * x + rotation[2, 1] * y - rotation[2, 2] * height_m
+            points[k, n, 0] = right
+            points[k, n, 1] = cos_nod * down - sin_nod * depth
+            points[k, n, 2] = cos_nod * depth + sin_nod * down
+    return points
 
 
 @kernel()
@@ -240,43 +248,18 @@ def _align(picture: Picture, pixels: Floats, partial: Floats, brightness: Floats
         (3,) the changes, NaN where too few pixels were inside the picture; (3, 3) their covariance, pixels taken for
         independent; and the correlation of what was and is, with the changes made.
     """
-    change, covariance, likeness = np.zeros(3), np.eye(3), -1.0
+    change, covariance = np.zeros(3), np.eye(4)
     off, rows = np.empty(len(pixels)), np.empty((len(pixels), 4))
     moved = pixels.copy()
     drift = 0.0
     for _ in range(5):
-        count = 0
-        for k in range(len(pixels)):
-            value, across, down, inside = _sample(picture, moved[k, 0], moved[k, 1])
-            if inside:
-                off[count] = value - brightness[k] - drift
-                for i in range(3):
-                    rows[count, i] = across * partial[k, 0, i] + down * partial[k, 1, i]
-                rows[count, 3] = 1.0
-                count += 1
+        count = _differences(picture, moved, partial, brightness, drift, off, rows)
         if count < _LEAST_PIXELS // 2:
             change[:] = np.nan
             return change, covariance, -1.0
-        scale = max(1.4826 * np.median(np.abs(off[:count])), 0.3)
-        normal, right, total, squares = np.zeros((4, 4)), np.zeros(4), 0.0, 0.0
-        for k in range(count):
-            weight = 1.0 / (1.0 + (off[k] / (2.0 * scale)) ** 2)
-            total += weight
-            squares += weight * off[k] * off[k]
-            for i in range(4):
-                right[i] -= weight * rows[k, i] * off[k]
-                for j in range(i + 1):
-                    normal[i, j] += weight * rows[k, i] * rows[k, j]
-        # A nod by more than some thousandths of a radian between two pictures is not believed without need.
-        normal[2, 2] += scale**2 / _NOD_RAD**2
-        for i in range(4):
-            normal[i, i] += 1e-6
-            for j in range(i):
-                normal[j, i] = normal[i, j]
-        inverse = np.linalg.inv(normal)
-        delta = inverse @ right
+        inverse, delta, variance = _solve(off[:count], rows[:count])
         drift += delta[3]
-        covariance = inverse[:3, :3] * (squares / total)
+        covariance = inverse * variance
         for i in range(3):
             change[i] += delta[i]
             for k in range(len(pixels)):
@@ -284,5 +267,47 @@ def _align(picture: Picture, pixels: Floats, partial: Floats, brightness: Floats
                 moved[k, 1] += partial[k, 1, i] * delta[i]
         if delta[0] * delta[0] < 0.01 * covariance[0, 0] and delta[1] * delta[1] < 0.01 * covariance[1, 1]:
             break
-    likeness = _likeness(picture, moved, brightness)
-    return change, covariance, likeness
+    return change, covariance[:3, :3], _likeness(picture, moved, brightness)
+
+
+@kernel()
+def _differences(
+    picture: Picture, pixels: Floats, partial: Floats, brightness: Floats, drift: float, off: Floats, rows: Floats
+) -> int:
+    """How many pixels are inside the picture; and into `off` (N,) how much brighter it is at each of them.
+
+    Into `rows` (N, 4) goes what each value and a change of the light do to that.
+    """
+    count = 0
+    for k in range(len(pixels)):
+        value, across, down, inside = _sample(picture, pixels[k, 0], pixels[k, 1])
+        if inside:
+            off[count] = value - brightness[k] - drift
+            for i in range(3):
+                rows[count, i] = across * partial[k, 0, i] + down * partial[k, 1, i]
+            rows[count, 3] = 1.0
+            count += 1
+    return count
+
+
+@kernel()
+def _solve(off: Floats, rows: Floats) -> tuple[Floats, Floats, float]:
+    """A step of Gauss and Newton under Cauchy's loss: the inverse normal matrix, the step, the variance."""
+    scale = max(1.4826 * np.median(np.abs(off)), 0.3)
+    normal, right, total, squares = np.zeros((4, 4)), np.zeros(4), 0.0, 0.0
+    for k in range(len(off)):
+        weight = 1.0 / (1.0 + (off[k] / (2.0 * scale)) ** 2)
+        total += weight
+        squares += weight * off[k] * off[k]
+        for i in range(4):
+            right[i] -= weight * rows[k, i] * off[k]
+            for j in range(i + 1):
+                normal[i, j] += weight * rows[k, i] * rows[k, j]
+    # A nod by more than some thousandths of a radian between two pictures is not believed without need.
+    normal[2, 2] += scale**2 / _NOD_RAD**2
+    for i in range(4):
+        normal[i, i] += 1e-6
+        for j in range(i):
+            normal[j, i] = normal[i, j]
+    inverse: Floats = np.linalg.inv(normal).astype(np.float64)
+    return inverse, inverse @ right, squares / total

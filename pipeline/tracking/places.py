@@ -1,12 +1,11 @@
 """Where road users are on the road and how they move over it: a Kalman filter for each, in the road plane.
 
-Positions are relative to the vehicle, and so are the filtered velocities: what the camera sees. The vehicle's own motion
-turns them from one picture's axes to the next, and is added where a velocity over the ground is told.
+Positions are relative to the vehicle, and so are the filtered velocities: what the camera sees. The vehicle's own
+motion turns them from one picture's axes to the next, and is added where a velocity over the ground is told.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,19 +85,32 @@ def correct_places(tracks: Tracks, feet: Feet, view: RoadView, motion: VehicleMo
     age_s = now_s - table["placed_s"]
     share = np.where(table["placed"], 1.0 - np.exp(-age_s / _RAISED_S), 1.0) * ~feet.hidden
     raised = table["raised_m"] + share * (feet.heights_m - table["raised_m"])
-    exact = RoadView(view.camera, view.pose, np.diag([0.0, _SWING_RAD**2, 0.0]))
-    level = view.road_from_image(feet.pixels)
+    level, noise = _road_and_noise(feet.pixels, view, feet.pixel_std_px)
     # What stands higher is nearer, in the same direction, and errors shrink alike.
     nearer = 1.0 - raised / view.pose.height_m
     places = level * nearer[:, None]
-    noise = exact.road_covariance_m2(feet.pixels, feet.pixel_std_px) * (nearer * feet.doubt)[:, None, None] ** 2
+    noise *= ((nearer * feet.doubt) ** 2)[:, None, None]
     _keep_distance(places, noise, feet.hidden & table["placed"], table["place"])
     speed, unknown = (motion.speed_mps, motion.speed_std_mps) if motion is not None else (0.0, _FIRST_UNKNOWN_MPS)
     _correct(tracks, feet.rows, places, noise, feet.hidden, raised, now_s, speed, unknown)
 
 
+def _road_and_noise(pixels: Floats, view: RoadView, pixel_std_px: float) -> tuple[Floats, Floats]:
+    """(N, 2) where on the road pixels look; and (N, 2, 2) the errors that change from picture to picture.
+
+    `RoadView.road_covariance_m2` has those of pixels and of the calibration together, but what is wrong with the
+    calibration is the same in every picture: no filter averages it out. Here are those of pixels, and of the springs.
+    """
+    around = pixels + np.array([[[0.0, 0.0]], [[0.25, 0.0]], [[0.0, 0.25]]])
+    middle, right, down = view.road_from_image(around.reshape(-1, 2)).reshape(3, -1, 2)
+    by_pixel = np.stack([right - middle, down - middle], axis=2) * (pixel_std_px / 0.25)
+    by_swing = middle * (_SWING_RAD * (view.pose.height_m + (middle**2).sum(axis=1) / view.pose.height_m))[:, None]
+    by_swing /= np.linalg.norm(middle, axis=1, keepdims=True)
+    return middle, by_pixel @ by_pixel.transpose(0, 2, 1) + by_swing[:, :, None] * by_swing[:, None, :]
+
+
 def _keep_distance(places: Floats, noise: Floats, hidden: Flags, expected: Floats) -> None:
-    """Put those whose feet are hidden into the direction where they are seen, at the distance where they are expected."""
+    """Put those whose feet are hidden into the direction in which they are seen, as far away as they are expected."""
     if not hidden.any():
         return
     distance = np.linalg.norm(places, axis=1, keepdims=True)

@@ -16,7 +16,7 @@ from pipeline.jit import kernel
 from pipeline.scene import RoadUser
 from pipeline.tracking.tracks import BODY, VEHICLE, kind_of
 
-__all__ = ["align", "bridge", "complete", "covered_px", "hidden_sides", "join", "share_out", "touching"]
+__all__ = ["align", "bridge", "complete", "covered_px", "hidden_sides", "join", "share_out", "shared_px", "touching"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -32,6 +32,18 @@ _LEAST_PART = 0.15
 
 _FARTHEST_SHIFT = 0.35
 """By how much of its width or height a box is moved at most to fit a blob's edge."""
+
+
+@kernel()
+def shared_px(boxes: Floats, others: Floats) -> Floats:
+    """(N, M) areas that boxes xyxy (N, 4) and (M, 4) have in common."""
+    shared = np.zeros((len(boxes), len(others)))
+    for i in range(len(boxes)):
+        for j in range(len(others)):
+            width = min(boxes[i, 2], others[j, 2]) - max(boxes[i, 0], others[j, 0])
+            height = min(boxes[i, 3], others[j, 3]) - max(boxes[i, 1], others[j, 1])
+            shared[i, j] = max(width, 0.0) * max(height, 0.0)
+    return shared
 
 
 def covered_px(user: RoadUser, box: Floats) -> int:
@@ -66,7 +78,11 @@ def bridge(users: list[RoadUser]) -> list[RoadUser]:
 def _is_one(left: Box, right: Box, people: list[Box]) -> bool:
     top, bottom = min(left[1], right[1]), max(left[3], right[3])
     height, slack = bottom - top, 2.0 + 0.15 * (bottom - top)
-    if abs(left[3] - right[3]) > slack or abs(left[1] - right[1]) > 2.0 * slack or right[2] - left[0] > _LONGEST * height:
+    if (
+        abs(left[3] - right[3]) > slack
+        or abs(left[1] - right[1]) > 2.0 * slack
+        or right[2] - left[0] > _LONGEST * height
+    ):
         return False
     if right[0] - left[2] <= 0:
         return False
@@ -115,31 +131,36 @@ def hidden_sides(boxes: Floats, width: int) -> Flags:
     return hidden
 
 
-def complete(box: Floats, width_px: float, hidden: list[bool]) -> tuple[Floats, Floats]:
-    """What a box that is hidden in part would be, were all of it seen.
+@kernel()
+def complete(boxes: Floats, widths: Floats, hidden: Flags) -> tuple[Floats, Floats]:
+    """What boxes that are hidden in part would be, were all of them seen.
 
     Args:
-        box: (4,) xyxy, what is seen.
-        width_px: How wide it is otherwise.
-        hidden: Whether its left and right sides are hidden.
+        boxes: (N, 4) xyxy, what is seen.
+        widths: (N,) how wide they are otherwise.
+        hidden: (N, 2) whether their left and right sides are hidden.
 
     Returns:
-        (4,) the box; and (4,) how much less sure than usual it is, as `correct_box` takes it.
+        (N, 4) the boxes; and (N, 4) how much less sure than usual they are, as `correct_boxes` takes it.
     """
-    left, right = hidden
-    if not (left or right):
-        return box, np.ones(4)
-    if box[2] - box[0] >= width_px:
-        return box, np.array([2.0, 1.0, 2.0, 1.0])
-    whole = box.copy()
-    if left and not right:
-        whole[0] = box[2] - width_px
-    elif right and not left:
-        whole[2] = box[0] + width_px
-    else:
-        middle = 0.5 * (box[0] + box[2])
-        whole[0], whole[2] = middle - 0.5 * width_px, middle + 0.5 * width_px
-    return whole, np.array([6.0 if left and right else 1.5, 1.0, np.inf, 1.0])
+    whole, doubts = boxes.copy(), np.ones((len(boxes), 4))
+    for n in range(len(boxes)):
+        left, right = hidden[n, 0], hidden[n, 1]
+        if not (left or right):
+            continue
+        if boxes[n, 2] - boxes[n, 0] >= widths[n]:
+            doubts[n, 0] = doubts[n, 2] = 2.0
+            continue
+        doubts[n, 0], doubts[n, 2] = 1.5, np.inf
+        if left and not right:
+            whole[n, 0] = boxes[n, 2] - widths[n]
+        elif right and not left:
+            whole[n, 2] = boxes[n, 0] + widths[n]
+        else:
+            middle = 0.5 * (boxes[n, 0] + boxes[n, 2])
+            whole[n, 0], whole[n, 2] = middle - 0.5 * widths[n], middle + 0.5 * widths[n]
+            doubts[n, 0] = 6.0
+    return whole, doubts
 
 
 def align(user: RoadUser, expected: Floats) -> tuple[Floats, Floats]:
@@ -150,7 +171,7 @@ def align(user: RoadUser, expected: Floats) -> tuple[Floats, Floats]:
         expected: (K, 4) boxes xyxy of those in it.
 
     Returns:
-        (K, 4) boxes; and (K, 4) how much less sure than usual they are, as `correct_box` takes it: infinite where no
+        (K, 4) boxes; and (K, 4) how much less sure than usual they are, as `correct_boxes` takes it: infinite where no
         edge tells anything.
     """
     x1, _, x2, y2 = user.box_xyxy

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +12,12 @@ from numpy.typing import NDArray
 from engines.classes import SegmentationClass
 from pipeline.geometry import RoadView
 from pipeline.metric import Corridor, RoadScene, VehicleMotion, Whereabouts
-from pipeline.scene import RoadUser, Scene
+from pipeline.scene import Scene
 from pipeline.tracking.following import Follower, FollowingRules, Sighting
 from pipeline.tracking.odometer import RoadOdometer
 from pipeline.tracking.path import PathRules, foresee
-from pipeline.tracking.tracks import BODY, kind_of
 from pipeline.tracking.places import Feet, correct_places, deviations_m, predict_places
+from pipeline.tracking.tracks import BODY, NAMES, kind_of
 
 __all__ = ["Tracking", "TrackingRules"]
 
@@ -25,6 +27,9 @@ _HIDE_FEET = {
     "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "pole", "traffic sign", "fence", "wall",
 }  # fmt: skip
 """What is right below the lowest pixel of somebody whose feet it hides."""
+
+_FOOT_SHARE = 0.5
+"""How much the foot itself counts against the body, for where somebody stands sideways."""
 
 _RAISED = {"sidewalk", "terrain", "vegetation"}
 
@@ -41,11 +46,11 @@ class TrackingRules:
         foot_std_px: How well a foot is seen, in pixels of a picture 360 rows high.
     """
 
-    following: FollowingRules = FollowingRules()
-    path: PathRules = PathRules()
+    following: FollowingRules = field(default_factory=FollowingRules)
+    path: PathRules = field(default_factory=PathRules)
     longest_gap_s: float = 1.6
     kerb_m: float = 0.12
-    foot_std_px: float = 0.7
+    foot_std_px: float = 1.0
 
 
 class Tracking:
@@ -105,9 +110,16 @@ class Tracking:
         if view is not None:
             self._place(sightings, scene, view, now_s)
             corridor = road.corridor if road is not None else None
-            users = self._tell(sightings, view, corridor)
+            whereabouts: list[Whereabouts | None] = self._tell(sightings, view, corridor)
         else:
-            users = tuple(sighting.user for sighting in sightings)
+            whereabouts = [None] * len(sightings)
+        tracks = follower.tracks[[sighting.row for sighting in sightings]]
+        users = tuple(
+            replace(sighting.user, id=identity, class_name=NAMES[name], whereabouts=told)
+            for sighting, identity, name, told in zip(
+                sightings, tracks["id"].tolist(), tracks["votes"].argmax(axis=1).tolist(), whereabouts, strict=True
+            )
+        )
         return replace(
             scene, road_users=users, road=replace(road, motion=self._motion) if road is not None else scene.road
         )
@@ -117,61 +129,70 @@ class Tracking:
         class_ids = scene.segmentation.class_ids
         height, width = class_ids.shape
         hides, raised = _grounds(scene.segmentation.classes)
-        rows = np.array([sighting.row for sighting in sightings], np.int64)
-        pixels = np.array([_foot(sighting.user) for sighting in sightings], np.float64).reshape(-1, 2)
-        columns_of_feet = np.array([s.user.foot_px[0] for s in sightings])
-        columns = np.clip(columns_of_feet.astype(np.intp), 0, width - 1)
-        below = class_ids[np.clip(pixels[:, 1].astype(np.intp), 0, height - 1), columns]
-        is_cut = pixels[:, 1] >= height
-        is_hidden = hides[below] & ~is_cut
+        lowest = np.array([sighting.user.foot_px for sighting in sightings], np.float64).reshape(-1, 2)
+        columns = np.clip(lowest[:, 0].astype(np.intp), 0, width - 1)
+        below = class_ids[np.clip(lowest[:, 1].astype(np.intp), 0, height - 1), columns]
+        is_cut = lowest[:, 1] >= height
+        is_hidden = hides[below] | is_cut
         feet = Feet(
-            rows,
-            pixels,
-            np.where(is_hidden, 5.0, np.where(is_cut, 3.0, 1.0)),
-            is_hidden,
-            np.where(raised[below] & ~is_hidden, self._rules.kerb_m, 0.0),
-            self._rules.foot_std_px * height / 360.0,
+            rows=np.array([sighting.row for sighting in sightings], np.int64),
+            pixels=np.stack([_middles(sightings, width), lowest[:, 1]], axis=1),
+            doubt=np.where(is_cut, 3.0, np.where(is_hidden, 5.0, 1.0)),
+            hidden=is_hidden,
+            heights_m=np.where(raised[below] & ~is_hidden, self._rules.kerb_m, 0.0),
+            pixel_std_px=self._rules.foot_std_px * height / 360.0,
         )
         correct_places(self._follower.tracks, feet, view, self._motion, now_s)
 
-    def _tell(self, sightings: list[Sighting], view: RoadView, corridor: Corridor | None) -> tuple[RoadUser, ...]:
+    def _tell(self, sightings: list[Sighting], view: RoadView, corridor: Corridor | None) -> list[Whereabouts | None]:
         """Everybody's whereabouts."""
         tracks = self._follower.tracks[[sighting.row for sighting in sightings]]
         places, motion = tracks["place"], self._motion
         encounters = foresee(places, corridor, motion, self._rules.path)
-        std_m = deviations_m(tracks, view)
-        variances = np.einsum("nii->ni", tracks["place_covariance"])[:, 2:].mean(axis=1)
-        users = []
-        for n, (sighting, (x, y, x_rate, y_rate)) in enumerate(zip(sightings, places.tolist(), strict=True)):
-            if not tracks["placed"][n]:
-                users.append(sighting.user)
-                continue
-            told = Whereabouts(
+        variances = tracks["place_covariance"][:, (2, 3), (2, 3)].mean(axis=1)
+        columns = (
+            places.tolist(),
+            deviations_m(tracks, view).tolist(),
+            variances.tolist(),
+            encounters.in_path.tolist(),
+            encounters.enters_s.tolist(),
+            encounters.reach_s.tolist(),
+        )
+        told = [
+            Whereabouts(
                 position_m=(x, y),
-                distance_m=float(np.hypot(x, y)),
-                distance_std_m=float(std_m[n]),
+                distance_m=math.hypot(x, y),
+                distance_std_m=std_m,
                 velocity_mps=(x_rate + motion.speed_mps, y_rate) if motion is not None else None,
-                speed_std_mps=float(np.sqrt(variances[n] + motion.speed_std_mps**2)) if motion is not None else None,
-                in_path=bool(encounters.in_path[n]),
-                enters_path_in_s=_known(encounters.enters_s[n]),
-                time_to_reach_s=_known(encounters.reach_s[n]),
+                speed_std_mps=math.sqrt(variance + motion.speed_std_mps**2) if motion is not None else None,
+                in_path=in_path,
+                enters_path_in_s=None if math.isnan(enters_s) else enters_s,
+                time_to_reach_s=None if math.isnan(reach_s) else reach_s,
             )
-            users.append(replace(sighting.user, whereabouts=told))
-        return tuple(users)
+            for (x, y, x_rate, y_rate), std_m, variance, in_path, enters_s, reach_s in zip(*columns, strict=True)
+        ]
+        return [entry if placed else None for entry, placed in zip(told, tracks["placed"].tolist(), strict=True)]
 
 
-BODYFOOT = 0.5
-def _foot(user: RoadUser) -> tuple[float, float]:
-    """Where somebody stands, sideways less restless than the lowest pixels: those of one tyre, or of one foot in turn."""
-    middle = 0.5 * (user.box_xyxy[0] + user.box_xyxy[2])
-    share = BODYFOOT if kind_of(user.class_name) == BODY else 0.0
-    return share * user.foot_px[0] + (1 - share) * middle, user.foot_px[1]
+def _middles(sightings: list[Sighting], width: int) -> Floats:
+    """(N,) columns where road users stand.
+
+    The lowest pixels are those of one tyre now and of two a moment later, or of one foot in turn; the middle of the box
+    is steadier, but not where the edge of the picture cuts it.
+    """
+    columns = np.empty(len(sightings))
+    for n, sighting in enumerate(sightings):
+        user = sighting.user
+        left, _, right, _ = user.box_xyxy
+        if left == 0 or right == width:
+            columns[n] = user.foot_px[0]
+        else:
+            share = _FOOT_SHARE if kind_of(user.class_name) == BODY else 0.0
+            columns[n] = share * user.foot_px[0] + (1.0 - share) * 0.5 * (left + right)
+    return columns
 
 
-def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
+@lru_cache(maxsize=8)
 def _grounds(classes: tuple[SegmentationClass, ...]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(256,) which classes hide feet that are right above them, and which lie higher than the road."""
     hides, raised = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
