@@ -87,7 +87,8 @@ def _rain(image: Floats, level: int, _still: Generator, moving: Generator) -> Fl
     seeds = (moving.random((height, width), np.float32) < density).astype(np.float32)
     slant = np.zeros((length, length), np.float32)
     cv2.line(slant, (length // 2 + length // 6, 0), (length // 2 - length // 6, length - 1), 1.0)
-    streaks = np.clip(cv2.filter2D(seeds, -1, slant / 3.0), 0.0, 1.0)[:, :, None] * np.float32(strength * 0.6)
+    fallen: Floats = np.asarray(cv2.filter2D(seeds, -1, slant / 3.0), np.float32)
+    streaks = np.clip(fallen, 0.0, 1.0)[:, :, None] * np.float32(strength * 0.6)
     grey = np.float32(0.72)
     wet = image * np.float32(1 - veil) + grey * np.float32(veil)
     wet = wet * (1 - streaks) + np.float32(0.85) * streaks
