@@ -69,12 +69,11 @@ def _moments(address: str) -> Iterator[Moment]:
         return
     labelled = open_labelled(address.removeprefix("camvid:"), "camvid")
     road, void = labelled.scheme.values_within("road"), 11
-    index, time_s = 0, 0.0
+    time_s = 0.0
     for item in labelled.frames:
-        time_s += 1.0 / _CAMVID_HZ if item.follows or index == 0 else 10.0
+        time_s += 1.0 / _CAMVID_HZ if item.follows else 10.0
         frame = dataclasses.replace(item.frame, source_time_s=time_s)
         yield Moment(frame, ~road[item.label] & (item.label != void))
-        index += 1
 
 
 def _report(address: str, moments: list[Moment], perception: Perception) -> None:

@@ -96,9 +96,9 @@ def _rain(image: Floats, level: int, _still: Generator, moving: Generator) -> Fl
     for _ in range(drops):
         centre = int(moving.uniform(0, width)), int(moving.uniform(0, height))
         cv2.circle(glass, centre, max(2, round(width * moving.uniform(0.006, 0.022))), 1.0, -1)
-    glass = cv2.GaussianBlur(glass, (0, 0), 1.5)[:, :, None]
+    wetted: Floats = np.asarray(cv2.GaussianBlur(glass, (0, 0), 1.5)[:, :, None], np.float32)
     behind = cv2.GaussianBlur(wet, (0, 0), width / 60.0) + np.float32(0.06)
-    return np.asarray(wet * (1 - glass) + behind * glass, np.float32)
+    return np.asarray(wet * (1 - wetted) + behind * wetted, np.float32)
 
 
 def _mud(image: Floats, level: int, still: Generator, _moving: Generator) -> Floats:

@@ -23,8 +23,8 @@ _TOP_ROW = 5
 class VisibilityRules:
     """When something makes it hard to see; ``docs/confidence.md`` says what these figures were chosen by.
 
-    A range is (fine, bad): a cause's severity is 0 at the first, 1 at the second, and goes on beyond. From 1 on the mask
-    is not trusted. From one half on the mask must be surer of itself.
+    A range is (fine, bad): a cause's severity is 0 at the first, 1 at the second, and goes on beyond. From 1 on the
+    mask is not trusted. From one half on the mask must be surer of itself.
 
     Attributes:
         confidence: The mask is not trusted where it is less sure than this of the road ahead.
@@ -96,7 +96,7 @@ class VisibilityJudge:
         return Visibility(confidence, tuple(sorted(counted, key=counted.__getitem__, reverse=True)), self._is_low)
 
     def _step_s(self, time_s: float) -> float | None:
-        """Seconds since the scene before; None for the first, and after a gap, which makes everything before it void."""
+        """Seconds since the scene before; None for the first, and after a gap, which voids everything before it."""
         before_s = self._time_s
         if before_s is not None and not 0.0 <= time_s - before_s <= self._rules.stale_s:
             self.forget()
@@ -109,7 +109,7 @@ class VisibilityJudge:
         detail = light.detail.ravel()
         least = np.argpartition(detail, detail.size // 4)[: detail.size // 4]
         streaks = float(light.across.ravel()[least].sum() / max(light.down.ravel()[least].sum(), 1e-3))
-        busy = float(np.quantile(detail, 0.1))
+        busy = float(np.partition(detail, detail.size // 10)[detail.size // 10])
         on_lens = _severity(stuck, rules.stuck)
         is_covered = stuck > 0.5
         return {
@@ -140,4 +140,5 @@ def _sharpness(light: Light) -> float:
     shows = light.contrast > 4.0
     if shows.sum() < 12:
         return 1.0
-    return float(np.median(light.detail[shows] / light.contrast[shows]))
+    ratio = light.detail[shows] / light.contrast[shows]
+    return float(np.partition(ratio, ratio.size // 2)[ratio.size // 2])

@@ -51,7 +51,7 @@ class LensWatch:
         self._mean += weight * difference
         self._variance = (1 - weight) * (self._variance + weight * difference**2)
         moved = np.sqrt(self._variance)
-        goes_by = float(np.quantile(moved, 0.8))
+        goes_by = float(np.partition(moved.ravel(), moved.size * 4 // 5)[moved.size * 4 // 5])
         if goes_by < _GOES_BY or time_s - self._began_s < _LOOK_S:
             return 0.0
         still = (moved < max(_STILL, _STILL_SHARE * goes_by)) & (light.detail < _FLAT)

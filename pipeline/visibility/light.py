@@ -99,7 +99,7 @@ def _measure(luma: Bytes, mean: Floats, contrast: Floats, across: Floats, down: 
         for column in range(columns):
             left, right = column * width // columns, (column + 1) * width // columns
             total = squares = steps_across = steps_down = bright = np.int32(0)
-            for y in range(top, bottom):
+            for y in range(top, bottom, 2):  # Every other row says as much.
                 for x in range(left, right):
                     value = np.int32(luma[y, x])
                     total += value
@@ -107,7 +107,7 @@ def _measure(luma: Bytes, mean: Floats, contrast: Floats, across: Floats, down: 
                     steps_across += abs(np.int32(luma[y, x + 1]) - value)
                     steps_down += abs(np.int32(luma[y + 1, x]) - value)
                     bright += np.int32(value >= _SATURATED)
-            count = max((bottom - top) * (right - left), 1)
+            count = max((bottom - top + 1) // 2 * (right - left), 1)
             middle = total / count
             mean[row, column] = middle
             contrast[row, column] = np.sqrt(max(squares / count - middle * middle, 0.0))
