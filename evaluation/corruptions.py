@@ -87,7 +87,8 @@ def _rain(image: Floats, level: int, _still: Generator, moving: Generator) -> Fl
     seeds = (moving.random((height, width), np.float32) < density).astype(np.float32)
     slant = np.zeros((length, length), np.float32)
     cv2.line(slant, (length // 2 + length // 6, 0), (length // 2 - length // 6, length - 1), 1.0)
-    streaks = np.clip(cv2.filter2D(seeds, -1, slant / 3.0), 0.0, 1.0)[:, :, None] * np.float32(strength * 0.6)
+    fallen: Floats = np.asarray(cv2.filter2D(seeds, -1, slant / 3.0), np.float32)
+    streaks = np.clip(fallen, 0.0, 1.0)[:, :, None] * np.float32(strength * 0.6)
     grey = np.float32(0.72)
     wet = image * np.float32(1 - veil) + grey * np.float32(veil)
     wet = wet * (1 - streaks) + np.float32(0.85) * streaks
@@ -95,9 +96,9 @@ def _rain(image: Floats, level: int, _still: Generator, moving: Generator) -> Fl
     for _ in range(drops):
         centre = int(moving.uniform(0, width)), int(moving.uniform(0, height))
         cv2.circle(glass, centre, max(2, round(width * moving.uniform(0.006, 0.022))), 1.0, -1)
-    glass = cv2.GaussianBlur(glass, (0, 0), 1.5)[:, :, None]
+    wetted: Floats = np.asarray(cv2.GaussianBlur(glass, (0, 0), 1.5)[:, :, None], np.float32)
     behind = cv2.GaussianBlur(wet, (0, 0), width / 60.0) + np.float32(0.06)
-    return np.asarray(wet * (1 - glass) + behind * glass, np.float32)
+    return np.asarray(wet * (1 - wetted) + behind * wetted, np.float32)
 
 
 def _mud(image: Floats, level: int, still: Generator, _moving: Generator) -> Floats:

@@ -201,15 +201,12 @@ class InstanceDatabase:
 
 
 def _claim(path: Path, *, create: bool) -> None:
-    """See that the file is there and that nobody but its owner can read it."""
+    """See that the file is there. A new one is its owner's alone from its first moment."""
     try:
         if create:
-            with_owner_only = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, stat.S_IRUSR | stat.S_IWUSR)
-            os.close(with_owner_only)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, stat.S_IRUSR | stat.S_IWUSR))
         if not path.is_file():
             raise ConfigError(f"{path}: {'not a file' if path.exists() else 'there is no such database'}")
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            path.chmod(stat.S_IRUSR | stat.S_IWUSR)
     except IsADirectoryError as error:
         raise ConfigError(f"{path}: that is a folder; name a file in it") from error
     except OSError as error:
@@ -220,10 +217,20 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=1.0, isolation_level=None)
     try:
         _explained(path, lambda: _prepare(connection, path))
+        _make_private(path)  # Only now is it known to be ours.
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Nobody but its owner can read it, also where it was copied here by somebody careless."""
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            path.chmod(stat.S_IRUSR | stat.S_IWUSR)
+    except OSError as error:
+        raise SinkError(f"{path}: cannot be made private ({error.strerror})") from error
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

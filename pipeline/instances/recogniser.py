@@ -23,7 +23,8 @@ class RecognitionRules:
     """When a road user is recognised.
 
     Attributes:
-        least_score: Who is less alike than this to everybody known is new.
+        people_score: A person or rider who is less alike than this to everybody known is new.
+        vehicle_score: The same for vehicles, which are painted in fewer colours than people dress in.
         views: How many views of a road user are needed before anything is said.
         every_s: Time between two views: neighbouring frames show the same.
         least_height_px: Smaller road users show too little.
@@ -31,7 +32,8 @@ class RecognitionRules:
         most_views: A known descriptor is the mean of no more than so many views' weight, so that it can change.
     """
 
-    least_score: float = 0.93
+    people_score: float = 0.95
+    vehicle_score: float = 0.965
     views: int = 4
     every_s: float = 0.15
     least_height_px: int = 28
@@ -133,7 +135,9 @@ class Recogniser:
         ]
         scores = [float(one.descriptor @ descriptor) for one in known]
         best = int(np.argmax(scores)) if scores else -1
-        if best >= 0 and scores[best] >= self._rules.least_score:
+        rules = self._rules
+        least_score = rules.people_score if track.class_name in {"person", "rider"} else rules.vehicle_score
+        if best >= 0 and scores[best] >= least_score:
             return Recognition(known[best].name, min(scores[best], 1.0), is_new=False)
         name = self._database.new_name(track.class_name)
         now_s = self._clock()

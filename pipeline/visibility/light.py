@@ -21,7 +21,8 @@ CELLS_HW = (12, 20)
 
 _SMALL_WIDTH_PX = 320
 _SATURATED = 250
-_BLACK = 12
+_FLAT = 1.6
+"""Grey levels from pixel to pixel under which a cell shows nothing."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -30,15 +31,27 @@ class Light:
 
     Attributes:
         mean: Mean grey level.
-        detail: Mean step from a pixel to its right and lower neighbours, in grey levels, at some 320 pixels of width.
+        contrast: Standard deviation of the grey levels.
+        across: Mean step from a pixel to the next one to the right, in grey levels, at some 320 pixels of width.
+        down: Mean step to the next one below.
         saturated: Share of pixels that are as bright as the camera can say.
-        black: Share of pixels that are as good as black.
     """
 
     mean: Floats = field(repr=False)
-    detail: Floats = field(repr=False)
+    contrast: Floats = field(repr=False)
+    across: Floats = field(repr=False)
+    down: Floats = field(repr=False)
     saturated: Floats = field(repr=False)
-    black: Floats = field(repr=False)
+
+    @property
+    def detail(self) -> Floats:
+        """Mean step from a pixel to its neighbours."""
+        return np.float32(0.5) * (self.across + self.down)
+
+    @property
+    def flat_share(self) -> float:
+        """Share of the cells that show nothing."""
+        return float((self.detail < _FLAT).mean())
 
 
 def small_luma(frame: Frame) -> Bytes:
@@ -70,32 +83,34 @@ def measure_light(luma: Bytes) -> Light:
     """The figures of a picture.
 
     Args:
-        luma: (h, w) uint8, as `small_luma` gives it.
+        luma: (h, w) uint8, as `small_luma` gives it; 13 x 21 pixels or more.
     """
-    light = Light(*(np.zeros(CELLS_HW, np.float32) for _ in range(4)))
-    _measure(luma, light.mean, light.detail, light.saturated, light.black)
+    light = Light(*(np.zeros(CELLS_HW, np.float32) for _ in range(5)))
+    _measure(luma, light.mean, light.contrast, light.across, light.down, light.saturated)
     return light
 
 
 @kernel(fastmath=True)
-def _measure(luma: Bytes, mean: Floats, detail: Floats, saturated: Floats, black: Floats) -> None:
-    height, width = luma.shape
+def _measure(luma: Bytes, mean: Floats, contrast: Floats, across: Floats, down: Floats, saturated: Floats) -> None:
+    height, width = luma.shape[0] - 1, luma.shape[1] - 1
     rows, columns = mean.shape
     for row in range(rows):
         top, bottom = row * height // rows, (row + 1) * height // rows
         for column in range(columns):
             left, right = column * width // columns, (column + 1) * width // columns
-            total = steps = bright = dark = np.int32(0)
-            for y in range(top, bottom):
-                below = min(y + 1, height - 1)
-                for x in range(left, min(right, width - 1)):
+            total = squares = steps_across = steps_down = bright = np.int32(0)
+            for y in range(top, bottom, 2):  # Every other row says as much.
+                for x in range(left, right):
                     value = np.int32(luma[y, x])
                     total += value
-                    steps += abs(np.int32(luma[y, x + 1]) - value) + abs(np.int32(luma[below, x]) - value)
+                    squares += value * value
+                    steps_across += abs(np.int32(luma[y, x + 1]) - value)
+                    steps_down += abs(np.int32(luma[y + 1, x]) - value)
                     bright += np.int32(value >= _SATURATED)
-                    dark += np.int32(value <= _BLACK)
-            count = max((bottom - top) * (min(right, width - 1) - left), 1)
-            mean[row, column] = total / count
-            detail[row, column] = steps / count
+            count = max((bottom - top + 1) // 2 * (right - left), 1)
+            middle = total / count
+            mean[row, column] = middle
+            contrast[row, column] = np.sqrt(max(squares / count - middle * middle, 0.0))
+            across[row, column] = steps_across / count
+            down[row, column] = steps_down / count
             saturated[row, column] = bright / count
-            black[row, column] = dark / count
