@@ -12,6 +12,7 @@ import rich.console
 from rich.progress import track
 from rich.table import Table
 
+from calibration.confidence_command import add_confidence_arguments, calibrate_confidence
 from calibration.files import check_outputs, to_json, to_toml, today, write_whole
 from calibration.ground_command import add_ground_arguments, calibrate_ground
 from calibration.int8_command import add_int8_arguments, calibrate_int8
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_camera(kinds.add_parser("camera", help="focal length and lens from photos of a board"))
     add_ground_arguments(kinds.add_parser("ground", help="height, pitch and roll over the road from a drive or marks"))
     add_int8_arguments(kinds.add_parser("int8", help="a model's INT8 graphs from pictures"))
+    add_confidence_arguments(kinds.add_parser("confidence", help="how sure a model really is, from labelled data"))
 
 
 def _add_camera(camera: argparse.ArgumentParser) -> None:
@@ -61,9 +63,13 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ClearwayError: The input, an option or an output is at fault; nothing was written then.
     """
-    if args.kind == "int8":
-        return calibrate_int8(args)
-    return _calibrate_camera(args) if args.kind == "camera" else calibrate_ground(args)
+    kinds = {
+        "camera": _calibrate_camera,
+        "ground": calibrate_ground,
+        "int8": calibrate_int8,
+        "confidence": calibrate_confidence,
+    }
+    return kinds[args.kind](args)
 
 
 def _calibrate_camera(args: argparse.Namespace) -> int:

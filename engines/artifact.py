@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from engines.base import ModelSpec
+from engines.base import ConfidenceFit, ModelSpec
 from engines.classes import CITYSCAPES, SegmentationClass
 from engines.errors import EngineError, ModelError
 from engines.graph import Dims, Graph, dims_text, read_graph
@@ -58,6 +58,7 @@ class ModelArtifact:
         input_dims: Its (N, C, H, W); None where the graph leaves the size open.
         input_dim_names: What the graph calls its open sizes, "" for one that is fixed or has no name.
         output_name: Name of the graph's one output, the logits (N, K, h, w).
+        confidence: How sure it really is; None where nobody has measured that.
         notes: Every default that was assumed, one line each, to be shown to the user.
         int8: The INT8 graphs that the sidecar names; None where there is no sidecar.
     """
@@ -73,6 +74,7 @@ class ModelArtifact:
     input_dims: Dims
     input_dim_names: tuple[str, str, str, str]
     output_name: str
+    confidence: ConfidenceFit | None = None
     notes: tuple[str, ...] = ()
     int8: Mapping[Int8Target, SidecarGraph] | None = None
 
@@ -135,6 +137,7 @@ class ModelArtifact:
             std=self.std,
             color_order=self.color_order,
             classes=self.classes,
+            confidence=self.confidence,
         )
 
 
@@ -200,6 +203,7 @@ def load_artifact(path: str | Path) -> ModelArtifact:
         input_dims=graph.input_dims,
         input_dim_names=graph.input_dim_names,
         output_name=graph.output_name,
+        confidence=None if sidecar.confidence is None else ConfidenceFit(**msgspec.structs.asdict(sidecar.confidence)),
         notes=notes,
         int8=named_int8,
     )

@@ -12,12 +12,30 @@ from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
 
-__all__ = ["Engine", "ModelSpec", "PipelinedEngine", "Precision", "Tensor"]
+__all__ = ["ConfidenceFit", "Engine", "ModelSpec", "PipelinedEngine", "Precision", "Tensor"]
 
 Tensor = NDArray[np.float32]
 
 Precision = Literal["auto", "fp32", "bf16", "fp16", "int8"]
 """What a network computes in. "auto" is the fastest that the hardware computes natively and that keeps accuracy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceFit:
+    """How sure a model really is when it says that it is sure by p.
+
+    With p the softmax probability of the winning class, ``1 / (1 + exp(-(scale * ln(p / (1 - p)) + shift)))`` is how
+    probably it is right: Platt's scaling ("Probabilistic outputs for support vector machines", 1999) of the
+    confidence in the top label. With shift 0 and two classes, scale is one over the temperature of Guo et al., "On
+    calibration of modern neural networks", ICML 2017. No logits are needed, so it holds where they stay on a GPU.
+
+    Attributes:
+        scale: Above 0, so that what is surer stays surer.
+        shift: Below 0 where the model is too sure of itself.
+    """
+
+    scale: float = 1.0
+    shift: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +52,7 @@ class ModelSpec:
         std: Per-channel divisor after that, same units and order.
         color_order: Order of the input's channels.
         classes: The K classes, in the order of the logits' channels.
+        confidence: How sure it really is; None where nobody has measured that.
     """
 
     name: str
@@ -44,6 +63,7 @@ class ModelSpec:
     std: tuple[float, float, float]
     color_order: Literal["rgb", "bgr"]
     classes: tuple[SegmentationClass, ...]
+    confidence: ConfidenceFit | None = None
 
     @property
     def input_size_hw(self) -> tuple[int, int]:

@@ -11,8 +11,9 @@
     }
 
 `mean` and `std` are in units of 0 to 255; `size_hw` is the size the model was made for; `int8` names the graphs that
-were calibrated from this one; `train_id`, `onnx_sha256` and `int8` may be left out. Unknown keys are refused, so that
-a misspelt one is not silently ignored.
+were calibrated from this one. ``"confidence": {"scale": 1.147, "shift": -0.405}`` says how sure the model really is
+(`engines.base.ConfidenceFit`); `calibrate confidence` measures it. It, `train_id`, `onnx_sha256` and `int8` may be left
+out. Unknown keys are refused, so that a misspelt one is not silently ignored.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from engines.classes import VOID_ID
 from engines.errors import ModelError
 
 __all__ = [
-    "Int8Target", "Sidecar", "SidecarClass", "SidecarGraph", "SidecarInput", "load_sidecar", "save_sidecar",
-    "sha256_of", "sidecar_path",
+    "Int8Target", "Sidecar", "SidecarClass", "SidecarConfidence", "SidecarGraph", "SidecarInput", "load_sidecar",
+    "save_sidecar", "sha256_of", "sidecar_path",
 ]  # fmt: skip
 
 Int8Target = Literal["cpu", "tensorrt"]
@@ -38,6 +39,8 @@ _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 _Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _Divisor = Annotated[float, msgspec.Meta(gt=0)]
 _Pixels = Annotated[int, msgspec.Meta(ge=1, le=16384)]
+_Scale = Annotated[float, msgspec.Meta(gt=0, le=100)]
+_Shift = Annotated[float, msgspec.Meta(ge=-100, le=100)]
 _Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
@@ -69,6 +72,13 @@ class SidecarGraph(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agreement: Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
+class SidecarConfidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How sure the model really is, as in `engines.base.ConfidenceFit`."""
+
+    scale: _Scale
+    shift: _Shift
+
+
 class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole file; the module's docstring shows one."""
 
@@ -78,6 +88,7 @@ class Sidecar(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     classes: Annotated[tuple[SidecarClass, ...], msgspec.Meta(min_length=2, max_length=VOID_ID)]
     onnx_sha256: _Sha256 | None = None
     int8: dict[Int8Target, SidecarGraph] | msgspec.UnsetType = msgspec.UNSET
+    confidence: SidecarConfidence | None = None
 
 
 class _Versioned(msgspec.Struct):

@@ -131,6 +131,7 @@ def _show(figures: dict[str, Any]) -> None:
     whole = ("mean", _cell(figures["miou"]), _cell(figures["boundary_f"]), _percent(figures["flicker"]))
     table.add_row(*whole, style="bold")
     table.add_row("pixel accuracy", _cell(figures["pixel_accuracy"]))
+    table.add_row("calibration error", _cell(figures["ece"]))
     if figures["drivable"] is not None:
         table.add_row("drivable area", _cell(figures["drivable"]["iou"]))
     console = rich.console.Console()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,10 @@ def collect_figures(measurement: Measurement, *, data: str, model: str, engine: 
         "boundary_tolerance": TOLERANCE,
         "drivable": _drivable(measurement),
         "pedestrians": _pedestrians(measurement),
+        "ece": _round(measurement.reliability.expected_error),
+        "reliability": [
+            {name: round(value, 4) for name, value in asdict(each).items()} for each in measurement.reliability.bins
+        ],
         "flicker": _round(measurement.flicker.share, 5),
         "flicker_of_class": _by_name(names, measurement.flicker.of_class, 5) if measurement.flicker.pairs else None,
         "frame_pairs": measurement.flicker.pairs,

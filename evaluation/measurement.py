@@ -15,6 +15,7 @@ from evaluation.comparison import Comparison
 from evaluation.labelled import LabelledFrame
 from evaluation.labels import LabelScheme
 from evaluation.pedestrians import PedestrianRecall
+from evaluation.reliability import Reliability
 from evaluation.stability import Flicker
 from pipeline.perception import Perception
 from pipeline.scene import Scene
@@ -67,6 +68,7 @@ class Measurement:
         flicker: Of the groups.
         pedestrians: Recall by size, where labels tell pedestrians.
         drivable: Confusion of the scene's drivable area, (drivable, not), with the labels that mean road.
+        reliability: Whether the confidence of pixels can be believed.
         frames: The score of every frame.
     """
 
@@ -78,6 +80,7 @@ class Measurement:
         self.flicker = Flicker(len(names))
         self.pedestrians = PedestrianRecall()
         self.drivable = ConfusionMatrix(["drivable", "not drivable"])
+        self.reliability = Reliability()
         self.frames: list[FrameScore] = []
         self._is_road = scheme.values_within("road")
         self._is_person = scheme.values_within("person")
@@ -98,6 +101,7 @@ class Measurement:
         predicted = self.comparison.rank_of_class[scene.segmentation.class_ids]
         counts = self.matrix.add(truth, predicted)
         self.boundaries.add(truth, predicted)
+        self.reliability.add(scene.segmentation.confidence, truth == predicted, truth != 255)
         flicker = self.flicker.add(truth, predicted, follows=item.follows)
         if self.knows_road:
             labelled = np.where(self._is_road[item.label], 0, 1).astype(np.uint8)

@@ -31,7 +31,8 @@ _COMMANDS = {
     "build": ("pipeline.build", "build TensorRT engines for the GPU of this machine"),
     "engines": ("pipeline.cached_engines", "list the engines that were built, or remove them"),
     "train": ("training.command", "train a segmentation network on labelled data"),
-    "calibrate": ("calibration.command", "measure a camera, and how it hangs over the road"),
+    "instances": ("pipeline.instances.command", "list, rename or forget road users that are recognised"),
+    "calibrate": ("calibration.command", "measure a camera, how it hangs over the road, how sure a model is"),
 }
 """Name: (module with `add_arguments(parser)` and `run(args) -> int`, one line of help)."""
 

@@ -5,20 +5,35 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from engines.base import Precision
 from engines.factory import EngineKind
 from pipeline.errors import ConfigError
+from pipeline.geometry import RoadView
 from pipeline.sources.base import Decode
 
-__all__ = ["EngineConfig", "ReplayConfig", "Seconds", "load_config", "parse_size"]
+if TYPE_CHECKING:
+    from pipeline.instances import InstanceDatabase
+
+__all__ = [
+    "EngineConfig",
+    "Metres",
+    "ReplayConfig",
+    "Seconds",
+    "load_config",
+    "load_view",
+    "open_instances",
+    "parse_size",
+]
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Metres = Annotated[float, msgspec.Meta(ge=0, le=20)]
 Config = TypeVar("Config", bound="EngineConfig")
 
 
@@ -33,6 +48,10 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         threads: Engine threads; 0 takes one for each physical core that this process may use.
         smoothing: Whether frames steady the classes of those after them; ``"auto"`` does so for video, and sees still
             images one by one.
+        tracking: Whether road users keep their ids from frame to frame, and alerts their hysteresis; ``"auto"`` does so
+            for video, and lets still images stand for themselves.
+        corridor_width: Metres of road that the vehicle needs, with some room to either side.
+        instances: Database that road users are recognised with, and entered into; "" for none.
     """
 
     model: str = "clearway-lite"
@@ -41,6 +60,9 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: Annotated[list[PositiveInt], msgspec.Meta(max_length=2)] = []
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
     smoothing: Literal["auto", "on", "off"] = "auto"
+    tracking: Literal["auto", "on", "off"] = "auto"
+    corridor_width: Annotated[float, msgspec.Meta(ge=0.5, le=10)] = 2.2
+    instances: str = ""
 
     @property
     def size_hw(self) -> tuple[int, int] | None:
@@ -55,6 +77,8 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         if len(self.size) == 1:
             raise ConfigError(f"{where}: size needs both height and width, got {self.size}")
+        if self.instances and self.tracking == "off":
+            raise ConfigError(f"{where}: instances are recognised by what several frames show; that needs tracking")
 
 
 class ReplayConfig(EngineConfig, frozen=True, forbid_unknown_fields=True):
@@ -65,12 +89,20 @@ class ReplayConfig(EngineConfig, frozen=True, forbid_unknown_fields=True):
         start: Seconds into the recording to start at.
         end: Seconds into the recording to end at; None for its end.
         pace: Play at the recording's own speed instead of as fast as possible.
+        camera: What `calibrate camera` wrote of the camera; with it and `ground` scenes are in metres too.
+        ground: What `calibrate ground` wrote.
+        bonnet: Metres ahead that the own bonnet hides of the road.
+        birdseye: Whether the overlay shows the road from above too, where it is known in metres.
     """
 
     decode: Decode = "cpu"
     start: Seconds = 0.0
     end: Seconds | None = None
     pace: bool = False
+    camera: str = ""
+    ground: str = ""
+    bonnet: Metres = 0.0
+    birdseye: bool = True
 
     def check(self, where: str) -> None:
         """See that the values fit together."""
@@ -97,6 +129,52 @@ def load_config(kind: type[Config], file: Path | None, flags: Mapping[str, Any])
     config = _convert(kind, settings, where)
     config.check(where)
     return config
+
+
+def load_view(camera: str, ground: str, size_hw: tuple[int, int] | None = None) -> RoadView | None:
+    """The camera over the road, from the two files that calibration writes; None where neither is named.
+
+    Args:
+        camera: Path of the camera file, or "".
+        ground: Path of the ground file, or "".
+        size_hw: (H, W) of the pictures, where it is known already: the camera is then seen to fit them.
+
+    Raises:
+        ConfigError: A file cannot be read or does not fit, only one is named, or pictures have another shape.
+    """
+    if not camera and not ground:
+        return None
+    if not ground:
+        raise ConfigError(
+            f"{camera}: a camera alone tells no metres; add --ground ground.toml, which "
+            "`calibrate ground RECORDING --camera camera.toml --height-m H` writes"
+        )
+    if not camera:
+        raise ConfigError(
+            f"{ground}: the ground alone tells no metres; add --camera camera.toml, which "
+            "`calibrate camera PHOTOS` writes"
+        )
+    view = RoadView.load(Path(camera), Path(ground))
+    if size_hw is not None:
+        try:
+            return view.scaled_to(size_hw)
+        except ConfigError as error:
+            raise ConfigError(f"{camera}: {error}") from error
+    return view
+
+
+def open_instances(path: str, stack: ExitStack) -> InstanceDatabase | None:
+    """The database of known road users, created if need be and closed with the stack; None where none is named.
+
+    Raises:
+        ConfigError: That is no database of ours, or it is in use.
+        SinkError: It cannot be created, read or written.
+    """
+    if not path:
+        return None
+    from pipeline.instances import InstanceDatabase
+
+    return stack.enter_context(InstanceDatabase(Path(path)))
 
 
 def parse_size(text: str) -> list[int]:

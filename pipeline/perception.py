@@ -1,4 +1,4 @@
-"""From a frame to a scene: preprocess, engine, smoothing, postprocess, in one thread that owns the engine.
+"""From a frame to a scene: preprocess, engine, smoothing, postprocess, situation, in one thread that owns the engine.
 
 Replay, live runs, profiling and evaluation all go through here, so that a figure measured by one holds for all.
 """
@@ -6,7 +6,7 @@ Replay, live runs, profiling and evaluation all go through here, so that a figur
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal, TypeGuard
@@ -19,6 +19,7 @@ from pipeline.picture_classes import PictureClasses
 from pipeline.postprocess import Postprocessor, Revision
 from pipeline.preprocess import Preprocessor
 from pipeline.scene import DrivableArea, Frame, RoadUser, Scene, Segmentation
+from pipeline.situation import Situation
 from pipeline.smoothing import Smoother
 from pipeline.timings import StageTimings, Stopwatch
 
@@ -34,12 +35,21 @@ class Perception:
         engine: A model, loaded and ready.
         timings: Where the durations of its stages are counted.
         smooth: Whether frames of one camera follow one another, and steady the classes of those after them.
+        situate: Makes the situation of a camera, given its name; None leaves scenes in pixels, frame by frame.
     """
 
-    def __init__(self, engine: Engine, timings: StageTimings, *, smooth: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        timings: StageTimings,
+        *,
+        smooth: bool = False,
+        situate: Callable[[str], Situation] | None = None,
+    ) -> None:
         self.engine = engine
         self._timings = timings
         self._smooth = smooth
+        self._situate = situate
         self._preprocessor = Preprocessor(engine.spec)
         self._eyes: dict[str, _Eye] = {}
         self._open = ExitStack()
@@ -102,11 +112,10 @@ class Perception:
         watch = Stopwatch(self._timings)
         frame, classified = pictures.collect()
         watch.lap("engine")
-        found = self._eye(frame.camera).postprocessor.process_classes(
-            frame, classified.class_ids, classified.confidence
-        )
+        eye = self._eye(frame.camera)
+        found = eye.postprocessor.process_classes(frame, classified.class_ids, classified.confidence)
         watch.lap("postprocess")
-        return Scene(frame, *found, timings_ms=watch.laps_ms)
+        return self._understand([frame], [eye], [found], watch)[0]
 
     def see_all(self, frames: Sequence[Frame]) -> list[Scene]:
         """The same for several cameras' frames at once, in one call of the engine.
@@ -129,7 +138,17 @@ class Perception:
         else:
             findings = self._find(frames, eyes, watch)
         watch.lap("postprocess")
-        return [Scene(frame, *found, timings_ms=watch.laps_ms) for frame, found in zip(frames, findings, strict=True)]
+        return self._understand(frames, eyes, findings, watch)
+
+    def _understand(
+        self, frames: Sequence[Frame], eyes: Sequence[_Eye], findings: Sequence[Findings], watch: Stopwatch
+    ) -> list[Scene]:
+        scenes = [Scene(frame, *found, timings_ms=watch.laps_ms) for frame, found in zip(frames, findings, strict=True)]
+        if self._situate is None:
+            return scenes
+        scenes = [eye.understand(scene) for eye, scene in zip(eyes, scenes, strict=True)]
+        watch.lap("situation")
+        return scenes
 
     def _find(self, frames: Sequence[Frame], eyes: Sequence[_Eye], watch: Stopwatch) -> list[Findings]:
         tensor = self._preprocessor.prepare(frames)
@@ -153,7 +172,9 @@ class Perception:
     def _eye(self, camera: str) -> _Eye:
         eye = self._eyes.get(camera)
         if eye is None:
-            eye = self._eyes[camera] = _Eye(self.engine, smooth=self._smooth)
+            situation = None if self._situate is None else self._situate(camera)
+            eye = self._eyes[camera] = _Eye(self.engine, situation, smooth=self._smooth)
+            self._open.callback(eye.forget)
         return eye
 
     def close(self) -> None:
@@ -188,14 +209,20 @@ def _takes_pictures(engine: Engine) -> TypeGuard[PictureEngine]:
 class _Eye:
     """What is kept of one camera from frame to frame: its past, and arrays of its pictures' size."""
 
-    def __init__(self, engine: Engine, *, smooth: bool) -> None:
-        self.postprocessor = Postprocessor(engine.spec.classes)
+    def __init__(self, engine: Engine, situation: Situation | None, *, smooth: bool) -> None:
+        self._situation = situation
+        self.postprocessor = Postprocessor(engine.spec.classes, confidence=engine.spec.confidence)
         self._smoother = Smoother(engine.spec) if smooth else None
         self.revision: Revision | None = self._smoother.hold if self._smoother is not None else None
 
     def steady(self, tensor: Tensor, logits: Tensor, time_s: float) -> Tensor:
         return logits if self._smoother is None else self._smoother.blend(tensor, logits, time_s)
 
+    def understand(self, scene: Scene) -> Scene:
+        return scene if self._situation is None else self._situation.understand(scene)
+
     def forget(self) -> None:
         if self._smoother is not None:
             self._smoother.forget()
+        if self._situation is not None:
+            self._situation.forget()

@@ -13,7 +13,7 @@ from engines.artifact import ModelArtifact, find_model, load_artifact
 from engines.base import Precision
 from engines.factory import EngineKind, choose_input_size, open_engine
 from pipeline.capture import Capture
-from pipeline.config import ReplayConfig, load_config, parse_size
+from pipeline.config import ReplayConfig, load_config, load_view, open_instances, parse_size
 from pipeline.console import Console, progress_line, timings_table
 from pipeline.errors import SinkError
 from pipeline.figures import refuse_unwritable, write_figures
@@ -22,6 +22,7 @@ from pipeline.runner import Runner, RunReport
 from pipeline.sinks.base import Sink
 from pipeline.sinks.factory import open_sink
 from pipeline.sinks.window import display_available
+from pipeline.situation import Situation, SituationSettings
 from pipeline.sources import Source, open_source
 from pipeline.sources.base import Decode
 from pipeline.timings import StageTimings
@@ -50,6 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--smoothing", choices=["auto", "on", "off"], help="steady classes over time (default: auto, for video only)"
     )
+    parser.add_argument(
+        "--tracking", choices=["auto", "on", "off"], help="follow road users over time (default: auto, for video only)"
+    )
+    parser.add_argument("--camera", metavar="FILE.toml", help="calibrated camera; with --ground scenes are in metres")
+    parser.add_argument("--ground", metavar="FILE.toml", help="how it hangs over the road")
+    parser.add_argument("--bonnet", type=float, metavar="M", help="metres ahead hidden by the own bonnet (0)")
+    parser.add_argument("--corridor-width", type=float, metavar="M", help="metres of road that the vehicle needs (2.2)")
+    parser.add_argument(
+        "--birdseye",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="show the road from above (yes)",
+    )
+    parser.add_argument("--instances", metavar="FILE", help="recognise road users by this database, and enter new ones")
     parser.add_argument("--start", type=float, metavar="S", help="seconds into the recording to start at")
     parser.add_argument("--end", type=float, metavar="S", help="seconds into the recording to end at")
     parser.add_argument("--pace", action="store_true", default=None, help="play at the recording's own speed")
@@ -73,15 +88,18 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as stack:
         source = open_source(args.input, start_s=config.start, decode=config.decode)
         stack.callback(source.close)
+        settings = _situation_settings(config, source, stack)
         sinks = _open_sinks(args.outputs, source, stack) if args.outputs else _window_if_any(console, stack)
         if args.json is not None:
             refuse_unwritable(args.json)
         console.heading(source.info, artifact, sinks)
+        _note_metres(console, config, source)
         runner = Runner(
             Capture(source, timings, start_s=config.start, end_s=config.end, pace=config.pace),
-            partial(_open_perception, artifact, config, source, timings, console),
+            partial(_open_perception, artifact, config, source, timings, console, settings),
             sinks,
             timings,
+            birdseye=config.birdseye,
             on_ready=console.note,
             on_progress=stack.enter_context(progress_line(console, _expected(source, config))),
         )
@@ -95,8 +113,31 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _situation_settings(config: ReplayConfig, source: Source, stack: ExitStack) -> SituationSettings:
+    return SituationSettings(
+        view=load_view(config.camera, config.ground, source.info.size_hw),
+        corridor_width_m=config.corridor_width,
+        bonnet_m=config.bonnet,
+        follows=config.tracking == "on" or (config.tracking == "auto" and source.info.is_video),
+        database=open_instances(config.instances, stack),
+    )
+
+
+def _note_metres(console: Console, config: ReplayConfig, source: Source) -> None:
+    """Where metres come from, if there are any."""
+    if config.camera:
+        console.note(f"metres: {config.camera}, {config.ground}")
+    elif source.info.has_views:
+        console.note("metres: camera and ground exactly as rendered; --camera and --ground take files instead")
+
+
 def _open_perception(
-    artifact: ModelArtifact, config: ReplayConfig, source: Source, timings: StageTimings, console: Console
+    artifact: ModelArtifact,
+    config: ReplayConfig,
+    source: Source,
+    timings: StageTimings,
+    console: Console,
+    settings: SituationSettings,
 ) -> Perception:
     engine = open_engine(
         artifact,
@@ -107,7 +148,8 @@ def _open_perception(
         on_note=console.note,
     )
     by_default = source.info.is_video and not source.info.has_scenes
-    return Perception(engine, timings, smooth=smooths(config.smoothing, engine, by_default=by_default))
+    smooth = smooths(config.smoothing, engine, by_default=by_default)
+    return Perception(engine, timings, smooth=smooth, situate=lambda _: Situation(settings))
 
 
 def _open_sinks(outputs: Sequence[str], source: Source, stack: ExitStack) -> list[Sink]:

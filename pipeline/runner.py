@@ -41,7 +41,7 @@ FINISH_LIMIT_S = 20.0
 
 _CHANNEL_CAPACITY = 4
 _PROGRESS_PERIOD_S = 0.1
-_STAGES_TO_A_SCENE = ("preprocess", "engine", "smoothing", "postprocess")
+_STAGES_TO_A_SCENE = ("preprocess", "engine", "smoothing", "postprocess", "situation")
 """Not every run has all of them."""
 
 
@@ -92,6 +92,7 @@ class Runner:
         open_perception: Opens the engine, called in the thread that will own it.
         sinks: Closed here, whatever happens.
         timings: Shared with the perception.
+        birdseye: Whether pictures show the road from above too, where it is known in metres.
         on_ready: Called in the main thread once the engine is open, with its description.
         on_progress: Called in the main thread some ten times a second.
     """
@@ -103,12 +104,14 @@ class Runner:
         sinks: Sequence[Sink],
         timings: StageTimings,
         *,
+        birdseye: bool = True,
         on_ready: Callable[[str], None] = lambda _: None,
         on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         self._capture = capture
         self._open_perception = open_perception
         self._timings = timings
+        self._birdseye = birdseye
         self._on_ready = on_ready
         self._on_progress = on_progress
         self._stop = threading.Event()
@@ -200,7 +203,8 @@ class Runner:
             yield from perception.see_all(batch)
 
     def _publish(self) -> None:
-        painter = OverlayPainter() if any(outlet.sink.needs_overlay for outlet in self._outlets) else None
+        needs_overlay = any(outlet.sink.needs_overlay for outlet in self._outlets)
+        painter = OverlayPainter(birdseye=self._birdseye) if needs_overlay else None
         try:
             for scene in self._scenes:
                 picture = None

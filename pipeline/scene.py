@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
+from pipeline.geometry import RoadView
 from pipeline.metric import RoadScene, Whereabouts
 
 __all__ = [
@@ -74,6 +75,9 @@ class Frame:
         name: Stem of the image file it came from, or None.
         camera: Name of the live camera that took it; "" in a recording.
         planes: The decoder's own 4:2:0 planes where it gave them, else None.
+        view: The camera over the road at this moment, where the source itself knows it exactly: a rendered one.
+        leaves_trace: Whether what is seen in it may be remembered. Not where a live run did not see it that recorded
+            it: without its traces the other frames become the scenes again that they were live.
         to_bgr: Makes the BGR picture. Called at most once, and only if somebody wants to look at it.
     """
 
@@ -85,6 +89,8 @@ class Frame:
     name: str | None = None
     camera: str = ""
     planes: YuvPlanes | None = field(default=None, repr=False)
+    view: RoadView | None = field(default=None, repr=False)
+    leaves_trace: bool = True
 
     @cached_property
     def image(self) -> BgrImage:
@@ -101,8 +107,9 @@ class Segmentation:
     Attributes:
         class_ids: (H, W) uint8 at image size; values index `classes`.
         classes: The model's classes.
-        grid_confidence: (h, w) float32 in [0, 1]: the softmax probability of the winning class on the
-            network's own output grid, which spans the same image with half-pixel centres.
+        grid_confidence: (h, w) float32 in [0, 1]: how probably the winning class is right, on the network's own output
+            grid, which spans the same image with half-pixel centres. Calibrated where the model's sidecar says how
+            sure it really is; else its softmax probability as it is.
     """
 
     class_ids: ClassMap
@@ -175,7 +182,7 @@ class RoadUser:
         box_xyxy: (x1, y1, x2, y2) in pixels, half-open.
         foot_px: (x, y): where it stands, the middle of its lowest pixels.
         area_px: Number of its pixels.
-        confidence: Mean softmax probability of its pixels, in [0, 1].
+        confidence: Mean confidence of its pixels, in [0, 1]; see `Segmentation.grid_confidence`.
         mask: (y2 - y1, x2 - x1) uint8, 1 on its pixels within the box.
         whereabouts: Where it is in metres and where it goes; None without a calibrated camera, or where its foot point
             is not on the road ahead.
@@ -212,10 +219,17 @@ class Visibility:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something the driver or another program should know now, with its evidence in words."""
+    """Something the driver or another program should know now, with its evidence in words and figures.
+
+    Attributes:
+        kind: What kind, for programs; see `pipeline.alerts`.
+        message: The evidence in words, for people.
+        evidence: The figures behind it, by name, with their unit in the name: ``distance_m``, ``time_to_reach_s``.
+    """
 
     kind: str
     message: str
+    evidence: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 CameraState = Literal["connecting", "live", "stale", "reconnecting", "failed"]

@@ -12,7 +12,7 @@ import numpy as np
 
 __all__ = ["STAGES", "StageTimings", "Stopwatch", "TimingsTable"]
 
-STAGES = ("decode", "preprocess", "engine", "smoothing", "postprocess", "overlay")
+STAGES = ("decode", "preprocess", "engine", "smoothing", "postprocess", "situation", "overlay")
 """The stages in the order of the data flow; sinks follow under their own names."""
 
 TimingsTable = dict[str, dict[str, float]]

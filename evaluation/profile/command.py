@@ -20,7 +20,7 @@ from evaluation.profile.tables import comparison_table, figures_table
 from evaluation.profile.throttling import open_nvml
 from evaluation.profile.timers import measure_timer_us
 from evaluation.profile.watch import MachineWatch, gpu_names
-from pipeline.config import EngineConfig, load_config, parse_size
+from pipeline.config import EngineConfig, load_config, load_view, parse_size
 from pipeline.console import Console
 from pipeline.errors import ConfigError, SinkError
 from pipeline.figures import refuse_unwritable
@@ -48,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=parse_size, metavar="HxW", help="network input (default: fits the recording)")
     parser.add_argument("--threads", type=int, metavar="N", help="engine threads (default: one for each physical core)")
     parser.add_argument("--smoothing", choices=["auto", "on", "off"], help="steady classes over time (default: auto)")
+    parser.add_argument("--tracking", choices=["auto", "on", "off"], help="follow road users over time (default: auto)")
+    parser.add_argument("--camera", metavar="FILE.toml", default="", help="calibrated camera: metres are measured too")
+    parser.add_argument("--ground", metavar="FILE.toml", default="", help="how it hangs over the road")
     parser.add_argument("--batch", type=int, metavar="N", help="pictures in one call (default: 1, or one a camera)")
     parser.add_argument("--cameras", type=int, default=0, metavar="N", help="play INPUT as N live cameras")
     parser.add_argument(
@@ -83,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         batch=args.batch or max(1, args.cameras),
         cameras=args.cameras,
         duration_s=args.duration,
+        view=load_view(args.camera, args.ground),
     )
     for note in plan.artifact.notes:
         console.note(note)

@@ -26,9 +26,11 @@ from evaluation.profile.watch import MachineWatch
 from pipeline.capture import Capture
 from pipeline.config import EngineConfig
 from pipeline.errors import ConfigError
+from pipeline.geometry import RoadView
 from pipeline.perception import smooths
 from pipeline.runner import Runner
 from pipeline.scene import Frame
+from pipeline.situation import Situation, SituationSettings
 from pipeline.sources import SourceInfo, open_source
 
 __all__ = ["SEGMENTS", "Measurement", "Plan", "Segment", "measure"]
@@ -58,6 +60,7 @@ class Plan:
         batch: Pictures in one call of the engine.
         cameras: How many live cameras play the recording; 0 replays it.
         duration_s: How long the pipeline is measured, all segments together.
+        view: The calibrated camera over the road; None: scenes stay in pixels, unless the recording is a rendered one.
     """
 
     uri: str
@@ -66,6 +69,7 @@ class Plan:
     batch: int
     cameras: int
     duration_s: float
+    view: RoadView | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +213,13 @@ def _perceive(measured: Measurement, size_hw: tuple[int, int], recorder: Recorde
     engine = _open(plan, size_hw)
     by_default = bool(plan.cameras) or (source.is_video and not source.has_scenes)
     smooth = smooths(plan.config.smoothing, engine, by_default=by_default)
-    return ObservedPerception(engine, recorder, smooth=smooth)
+    tracking = plan.config.tracking
+    settings = SituationSettings(
+        view=plan.view,
+        corridor_width_m=plan.config.corridor_width,
+        follows=tracking == "on" or (tracking == "auto" and (bool(plan.cameras) or source.is_video)),
+    )
+    return ObservedPerception(engine, recorder, smooth=smooth, situate=lambda _: Situation(settings))
 
 
 def _segment(measured: Measurement, recorder: Recorder, frames: int, segment_s: float) -> Segment:

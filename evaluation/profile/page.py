@@ -20,7 +20,7 @@ _PLOT_WIDTH, _PLOT_HEIGHT = 1000.0, 140.0
 _BINS = 60
 _FIXED_COLORS = {
     "decode": "#7a9cc6", "waiting": "#dfe4ea", "preprocess": "#e0a33c", "engine": "#2463b4", "postprocess": "#3a9d7a",
-    "smoothing": "#4fb3c9",
+    "smoothing": "#4fb3c9", "situation": "#c2577a",
     "overlay": "#a35fb5", "others": "#93a0b0",
 }  # fmt: skip
 

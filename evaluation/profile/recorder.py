@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from engines.base import Engine
 from pipeline.perception import Perception
 from pipeline.scene import Frame, Scene
+from pipeline.situation import Situation
 from pipeline.timings import StageTimings
 
 __all__ = ["Look", "ObservedPerception", "Recorder", "Span"]
@@ -119,8 +120,15 @@ class Recorder(StageTimings):
 class ObservedPerception(Perception):
     """The perception itself, and a note of when it looked at which frame."""
 
-    def __init__(self, engine: Engine, recorder: Recorder, *, smooth: bool = False) -> None:
-        super().__init__(engine, recorder, smooth=smooth)
+    def __init__(
+        self,
+        engine: Engine,
+        recorder: Recorder,
+        *,
+        smooth: bool = False,
+        situate: Callable[[str], Situation] | None = None,
+    ) -> None:
+        super().__init__(engine, recorder, smooth=smooth, situate=situate)
         self._recorder = recorder
         self._is_warm = False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -17,6 +18,7 @@ __all__ = [
     "CameraDecode",
     "CameraKind",
     "Flip",
+    "calibrate_cameras",
     "camera_kind",
     "is_camera",
     "name_cameras",
@@ -55,6 +57,9 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         flip: How to turn its pictures.
         codec: What a V4L2 camera is to send: "mjpeg", "yuyv422", "h264", …; "" takes its own.
         transport: How an RTSP stream comes. TCP loses nothing and may lag; UDP is never late and may lose.
+        camera: What `calibrate camera` wrote of it; with it and `ground` its scenes are in metres too.
+        ground: What `calibrate ground` wrote of it.
+        bonnet: Metres ahead that the own bonnet hides of the road.
     """
 
     uri: str
@@ -64,6 +69,9 @@ class CameraConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flip: Flip = "none"
     codec: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_]*$")] = ""
     transport: Literal["tcp", "udp"] = "tcp"
+    camera: str = ""
+    ground: str = ""
+    bonnet: Annotated[float, msgspec.Meta(ge=0, le=20)] = 0.0
 
 
 def camera_kind(uri: str) -> CameraKind:
@@ -119,6 +127,34 @@ def name_cameras(cameras: list[CameraConfig]) -> list[CameraConfig]:
         if names.count(name) > 1:
             raise ConfigError(f"two cameras are called {name!r}; name them apart, as in front=rtsp://…")
     return named
+
+
+def calibrate_cameras(
+    cameras: list[CameraConfig], camera_files: Sequence[str], ground_files: Sequence[str]
+) -> list[CameraConfig]:
+    """The same cameras with the calibration files that the command line names: ``FILE`` or ``NAME=FILE`` each.
+
+    Raises:
+        ConfigError: There are several cameras and nobody says whose a file is, there is no such camera, or it is given
+            two files.
+    """
+    for key, files in (("camera", camera_files), ("ground", ground_files)):
+        given: set[str] = set()
+        for file in files:
+            match = None if Path(file).exists() else _NAMED.fullmatch(file)
+            if match is None and len(cameras) > 1:
+                raise ConfigError(f"--{key} {file}: whose? Name the camera, as in --{key} {cameras[0].name}={file}")
+            name, path = (match[1], match[2]) if match is not None else (cameras[0].name, file)
+            if name not in {camera.name for camera in cameras}:
+                names = ", ".join(camera.name for camera in cameras)
+                raise ConfigError(f"--{key} {file}: there is no camera {name!r}; there are {names}")
+            if name in given:
+                raise ConfigError(f"--{key} {file}: the camera {name!r} was given another file already")
+            given.add(name)
+            cameras = [
+                msgspec.structs.replace(camera, **{key: path}) if camera.name == name else camera for camera in cameras
+            ]
+    return cameras
 
 
 def playback_address(uri: str) -> tuple[str, bool]:

@@ -239,7 +239,7 @@ class Camera:
                 turned(taken.frame, self._flip),
                 camera=self.config.name,
                 index=self._report.received,
-                source_time_s=source_s,
+                source_time_s=round(source_s, 6),  # As recordings keep it, so that their replay computes with the same.
                 captured_at_s=captured_s,
             )
             self._timings.add("decode", reading.decode_ms)

@@ -42,6 +42,7 @@ def turned(frame: Frame, flip: Flip) -> Frame:
         frame,
         to_bgr=lambda: turn(to_bgr()),
         planes=planes,
+        view=None,
         size_hw=(width, height) if flip in {"clockwise", "counterclockwise"} else (height, width),
     )
 

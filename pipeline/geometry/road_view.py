@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from pipeline.errors import ConfigError
 from pipeline.geometry.calibration_files import GroundUncertainty, read_ground
 from pipeline.geometry.camera_model import CameraModel, rows_of
+from pipeline.geometry.projection import pack_view
 
 __all__ = ["CameraModel", "CameraPose", "RoadView"]
 
@@ -103,6 +104,19 @@ class RoadView:
             )
         pose = CameraPose(ground.height_m, ground.pitch_rad, ground.roll_rad, ground.yaw_rad)
         return cls(CameraModel.load(camera_path, size_hw), pose, _covariance(ground.uncertainty))
+
+    @cached_property
+    def packed(self) -> FloatArray:
+        """(51,) the view as the kernels of `pipeline.geometry.projection` want it."""
+        return pack_view(self)
+
+    def scaled_to(self, size_hw: tuple[int, int]) -> RoadView:
+        """The same view, its pictures resized.
+
+        Raises:
+            ConfigError: Pictures of that size have another shape.
+        """
+        return self if self.camera.size_hw == size_hw else replace(self, camera=self.camera.scaled_to(size_hw))
 
     def image_from_road(self, points_m: ArrayLike) -> FloatArray:
         """Where points of the world appear.

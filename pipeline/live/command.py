@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime, timezone
 from functools import partial
@@ -20,13 +20,21 @@ import rich.live
 from engines.artifact import ModelArtifact, find_model, load_artifact
 from engines.base import Precision
 from engines.factory import EngineKind, choose_input_size, open_engine
-from pipeline.cameras.address import ADDRESSES, CameraConfig, CameraDecode, is_camera, name_cameras
+from pipeline.cameras.address import (
+    ADDRESSES,
+    CameraConfig,
+    CameraDecode,
+    calibrate_cameras,
+    is_camera,
+    name_cameras,
+)
 from pipeline.cameras.camera import Camera, CameraLimits
 from pipeline.cameras.mailbox import Mailbox
-from pipeline.config import load_config, parse_size
+from pipeline.config import load_config, load_view, open_instances, parse_size
 from pipeline.console import Console
 from pipeline.errors import ConfigError, SinkError
 from pipeline.figures import refuse_unwritable, write_figures
+from pipeline.geometry import RoadView
 from pipeline.live.config import LiveConfig
 from pipeline.live.report import live_figures, live_line, live_table
 from pipeline.live.runner import LiveOutput, LiveRunner
@@ -35,10 +43,12 @@ from pipeline.perception import Perception, smooths
 from pipeline.sinks.factory import open_sink
 from pipeline.sinks.mosaic import MosaicSink
 from pipeline.sinks.window import display_available
+from pipeline.situation import Situation, SituationSettings
 from pipeline.sources.hardware import nvdec
 from pipeline.timings import StageTimings
 
 if TYPE_CHECKING:
+    from pipeline.instances import InstanceDatabase
     from pipeline.recording import Recorder
 
 __all__ = ["add_arguments", "run"]
@@ -72,6 +82,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cameras.add_argument("--codec", metavar="NAME", help="what a V4L2 camera is to send: mjpeg, yuyv422, h264")
     cameras.add_argument("--transport", choices=["tcp", "udp"], help="how RTSP comes (default: tcp)")
     cameras.add_argument("--decode", choices=get_args(CameraDecode), help="what decodes network streams (default: cpu)")
+    metres = parser.add_argument_group("metres and road users")
+    metres.add_argument(
+        "--camera", metavar="[NAME=]FILE.toml", action="append", help="calibrated camera; with --ground, in metres"
+    )
+    metres.add_argument("--ground", metavar="[NAME=]FILE.toml", action="append", help="how it hangs over the road")
+    metres.add_argument("--bonnet", type=float, metavar="M", help="metres ahead hidden by the own bonnet (0)")
+    metres.add_argument("--corridor-width", type=float, metavar="M", help="metres of road that the vehicle needs (2.2)")
+    metres.add_argument("--tracking", choices=["auto", "on", "off"], help="follow road users over time (auto: on)")
+    metres.add_argument("--instances", metavar="FILE", help="recognise road users by this database, and enter new ones")
+    metres.add_argument(
+        "--birdseye", action=argparse.BooleanOptionalAction, default=None, help="show the road from above (yes)"
+    )
     fresh = parser.add_argument_group("freshness and loss")
     fresh.add_argument("--max-age-ms", type=float, metavar="MS", help="drop older frames (default: 1000)")
     fresh.add_argument("--grab-timeout", type=float, metavar="S", help="reconnect without a picture for so long (2)")
@@ -108,13 +130,16 @@ def run(args: argparse.Namespace) -> int:
         KeyboardInterrupt: The user interrupted; likewise.
     """
     config, outputs = _settings(args)
-    cameras = name_cameras(config.cameras)
+    cameras = calibrate_cameras(name_cameras(config.cameras), args.camera or (), args.ground or ())
+    views = {camera.name: load_view(camera.camera, camera.ground) for camera in cameras}
     artifact = load_artifact(find_model(config.model))
     console = Console(quiet=args.quiet)
     if args.json is not None:
         refuse_unwritable(args.json)
     with ExitStack() as stack:
-        runner, recorder = _assemble(config, cameras, outputs, artifact, console, stack)
+        database = open_instances(config.instances, stack)
+        settings = {camera.name: _situation_settings(config, camera, views, database) for camera in cameras}
+        runner, recorder = _assemble(config, cameras, outputs, artifact, settings, console, stack)
         stack.enter_context(_ended_by_sigterm(runner))
         try:
             with _live_line(console, args.quiet) as show:
@@ -144,7 +169,7 @@ def _settings(args: argparse.Namespace) -> tuple[LiveConfig, list[str]]:
     if not cameras:
         raise ConfigError(f"no camera is named; give {ADDRESSES}")
     asked = {"size": args.camera_size, "rate": args.camera_rate, "flip": args.flip, "codec": args.codec,
-             "transport": args.transport}  # fmt: skip
+             "transport": args.transport, "bonnet": args.bonnet}  # fmt: skip
     given = {key: value for key, value in asked.items() if value is not None}
     return msgspec.structs.replace(
         config, cameras=[msgspec.structs.replace(camera, **given) for camera in cameras]
@@ -156,6 +181,7 @@ def _assemble(
     cameras: Sequence[CameraConfig],
     outputs: Sequence[str],
     artifact: ModelArtifact,
+    settings: Mapping[str, SituationSettings],
     console: Console,
     stack: ExitStack,
 ) -> tuple[LiveRunner, Recorder | None]:
@@ -202,7 +228,7 @@ def _assemble(
             for camera in cameras
         ],
         mailbox,
-        partial(_open_perception, artifact, config, timings, console),
+        partial(_open_perception, artifact, config, settings, timings, console),
         sinks,
         timings,
         started_s=started_s,
@@ -211,6 +237,7 @@ def _assemble(
         duration_s=config.duration,
         exit_on_loss=config.exit_on_loss,
         stop_limit_s=max(config.grab_timeout, config.open_timeout) + 1.0,
+        birdseye=config.birdseye,
     )
     if config.web is not None:
         server.start()
@@ -258,10 +285,30 @@ def _open_recorder(config: LiveConfig, cameras: Sequence[str], stack: ExitStack)
     return recorder
 
 
+def _situation_settings(
+    config: LiveConfig,
+    camera: CameraConfig,
+    views: Mapping[str, RoadView | None],
+    database: InstanceDatabase | None,
+) -> SituationSettings:
+    return SituationSettings(
+        view=views[camera.name],
+        corridor_width_m=config.corridor_width,
+        bonnet_m=camera.bonnet,
+        follows=config.tracking != "off",
+        database=database,
+    )
+
+
 def _open_perception(
-    artifact: ModelArtifact, config: LiveConfig, timings: StageTimings, console: Console, size_hw: tuple[int, int],
+    artifact: ModelArtifact,
+    config: LiveConfig,
+    settings: Mapping[str, SituationSettings],
+    timings: StageTimings,
+    console: Console,
+    size_hw: tuple[int, int],
     cameras: int,
-) -> Perception:  # fmt: skip
+) -> Perception:
     engine = open_engine(
         artifact,
         kind=config.engine,
@@ -272,7 +319,10 @@ def _open_perception(
         on_note=console.note,
     )
     # What is recorded is to be replayed with the same scenes, though the replay sees frames that this run drops.
-    return Perception(engine, timings, smooth=smooths(config.smoothing, engine, by_default=not config.record))
+    smooth = smooths(config.smoothing, engine, by_default=not config.record)
+    # Warming up is of no camera, and leaves nothing behind.
+    anybody = SituationSettings(corridor_width_m=config.corridor_width)
+    return Perception(engine, timings, smooth=smooth, situate=lambda name: Situation(settings.get(name, anybody)))
 
 
 @contextlib.contextmanager

@@ -34,6 +34,7 @@ class LiveConfig(EngineConfig, frozen=True, forbid_unknown_fields=True):
         record_quota_gb: How much of the disk recordings may fill.
         record_save_s: How much before an alert, or a press of the button, is saved for good.
         restream: ``rtsp://`` addresses of a server that the overlay is pushed to.
+        birdseye: Whether overlays show the road from above too, where it is known in metres.
     """
 
     cameras: list[CameraConfig] = msgspec.field(default_factory=list)
@@ -51,6 +52,7 @@ class LiveConfig(EngineConfig, frozen=True, forbid_unknown_fields=True):
     record_quota_gb: Positive = 10.0
     record_save_s: Positive = 30.0
     restream: list[str] = msgspec.field(default_factory=list)
+    birdseye: bool = True
 
     def check(self, where: str) -> None:
         """See that the values fit together."""

@@ -67,6 +67,7 @@ class LiveRunner:
         duration_s: How long after the engine was opened the run ends by itself; None never.
         exit_on_loss: Whether the loss of a camera or of the engine ends the run.
         stop_limit_s: How long camera threads may take to end: as long as they may wait for a picture.
+        birdseye: Whether pictures show the road from above too, where it is known in metres.
         on_turn: Called in the main thread some ten times a second.
     """
 
@@ -84,6 +85,7 @@ class LiveRunner:
         duration_s: float | None = None,
         exit_on_loss: bool = False,
         stop_limit_s: float = 3.0,
+        birdseye: bool = True,
         on_turn: Callable[[LiveStatus], None] = lambda _: None,
     ) -> None:
         self._cameras = tuple(cameras)
@@ -93,6 +95,7 @@ class LiveRunner:
         self._duration_s = duration_s
         self._exit_on_loss = exit_on_loss
         self._stop_limit_s = stop_limit_s
+        self._birdseye = birdseye
         self.on_turn = on_turn
         self._stop, self._ready = threading.Event(), threading.Event()
         self._failures = Failures()
@@ -221,7 +224,7 @@ class LiveRunner:
 
     def _paint(self) -> None:
         outlets = [(outlet, camera) for outlet, camera in self._outlets if outlet.sink.needs_overlay]
-        painters = {camera.config.name: OverlayPainter() for camera in self._cameras}
+        painters = {camera.config.name: OverlayPainter(birdseye=self._birdseye) for camera in self._cameras}
         for scene in self._unpainted:
             wanting = [outlet for outlet, camera in outlets if camera in {None, scene.frame.camera}]
             if not wanting:

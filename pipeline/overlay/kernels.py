@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pipeline.jit import kernel
 from pipeline.scene import BgrImage
 
-__all__ = ["blend_color", "blend_stroke", "smooth_boundary", "smooth_contour", "tint_scene", "trace"]
+__all__ = ["blend_color", "blend_stroke", "lay_picture", "smooth_boundary", "smooth_contour", "tint_scene", "trace"]
 
 
 @kernel()
@@ -164,6 +164,24 @@ def blend_color(
                 picture[row, column, 0] = (picture[row, column, 0] * rest + blue * share) >> 8
                 picture[row, column, 1] = (picture[row, column, 1] * rest + green * share) >> 8
                 picture[row, column, 2] = (picture[row, column, 2] * rest + red * share) >> 8
+
+
+@kernel()
+def lay_picture(picture: BgrImage, other: BgrImage, mask: NDArray[np.uint8], opacity: int) -> None:
+    """Blend one picture over another of the same size through a mask, in place.
+
+    Args:
+        picture: (H, W, 3), drawn into.
+        other: (H, W, 3) what comes over it.
+        mask: (H, W) 0 to 255.
+        opacity: Of 256, where the mask is 255.
+    """
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            share = (opacity * (mask[y, x] + (mask[y, x] >> 7))) >> 8
+            for channel in range(3):
+                below = picture[y, x, channel] * (256 - share)
+                picture[y, x, channel] = (below + other[y, x, channel] * share) >> 8
 
 
 @kernel()

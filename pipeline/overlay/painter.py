@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
+from pipeline.overlay.birdseye import BirdseyePainter
+from pipeline.overlay.corridor import draw_corridor
 from pipeline.overlay.ground import GroundPainter
 from pipeline.overlay.panel import Hud, PanelPainter, draw_alerts
 from pipeline.overlay.road_users import draw_road_users
@@ -17,20 +19,27 @@ __all__ = ["OverlayPainter"]
 
 
 class OverlayPainter:
-    """Draws scenes. Keeps buffers for the size and the classes of the last scene; belongs to one thread."""
+    """Draws scenes. Keeps buffers for the size and the classes of the last scene; belongs to one thread.
 
-    def __init__(self) -> None:
+    Args:
+        birdseye: Whether scenes that are known in metres get an inset that shows the road from above.
+    """
+
+    def __init__(self, *, birdseye: bool = True) -> None:
+        self._with_birdseye = birdseye
         self._fits: tuple[tuple[int, int], tuple[SegmentationClass, ...]] | None = None
         self._style: Style
         self._ground: GroundPainter
         self._panel: PanelPainter
+        self._birdseye: BirdseyePainter
         self._layer: NDArray[np.uint8]
 
     def draw(self, scene: Scene, hud: Hud | None = None) -> BgrImage:
         """Draw one scene.
 
-        From bottom to top: the road and its free-space boundary, the road users with outline, foot point and
-        label, the alerts, the inset with the figures.
+        From bottom to top: the road and its free-space boundary, the strip that the vehicle will drive over, the road
+        users with outline, foot point and label, the road from above, the alerts, the inset with the figures. The strip
+        and the road from above are there where the scene is known in metres.
 
         A live camera's scene without a signal becomes a slate that says so.
 
@@ -49,7 +58,10 @@ class OverlayPainter:
         self._fit(scene)
         picture = self._ground.draw(scene)
         self._ground.draw_boundary(picture, scene.drivable, self._layer)
-        draw_road_users(picture, scene.road_users, self._style, self._layer)
+        taken = [] if scene.road is None else draw_corridor(picture, scene.road, self._style, self._layer)
+        draw_road_users(picture, scene.road_users, self._style, self._layer, taken)
+        if self._with_birdseye:
+            self._birdseye.draw(picture, scene)
         draw_alerts(picture, scene, self._style)
         self._panel.draw(picture, scene, hud)
         picture.flags.writeable = False
@@ -64,5 +76,6 @@ class OverlayPainter:
         self._style = Style.for_size(height, width)
         self._ground = GroundPainter(classes, height, width, self._style.line_px)
         self._panel = PanelPainter(self._style)
+        self._birdseye = BirdseyePainter(self._style, height)
         self._layer = np.zeros((height, width), np.uint8)
         self._fits = ((height, width), classes)

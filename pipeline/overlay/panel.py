@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
+from pipeline.overlay.corridor import clear_words
 from pipeline.overlay.kernels import blend_color
 from pipeline.overlay.lettering import REGULAR, SEMIBOLD, draw_text, text_width
 from pipeline.overlay.road_users import rounded_rectangle
@@ -100,6 +101,8 @@ class PanelPainter:
             facts[1] = replace(facts[1], gap=1.0)
         share = scene.drivable.area_px / max(1, scene.drivable.mask.size)
         facts.append(_Span(f"road {share:.0%}", small, GREY, gap=1.0))
+        if scene.road is not None:
+            facts.append(_Span(f"clear {clear_words(scene.road)}", small, WHITE, SEMIBOLD, gap=1.0))
         if hud is not None and hud.dropped:
             facts.append(_Span(f"dropped {hud.dropped}", small, AMBER, SEMIBOLD, gap=1.0))
         lines.append(facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.overlay.kernels import blend_color, smooth_contour
 from pipeline.overlay.lettering import SEMIBOLD, draw_text, text_width
 from pipeline.overlay.pen import Pen, draw_lines
-from pipeline.overlay.style import Color, Style, ink_on, instance_color
+from pipeline.overlay.style import DANGER, Color, Style, ink_on, instance_color
 from pipeline.scene import BgrImage, RoadUser
 
 __all__ = ["draw_road_users", "rounded_rectangle"]
@@ -29,9 +30,13 @@ Rectangle = tuple[int, int, int, int]
 
 
 def draw_road_users(
-    picture: BgrImage, road_users: tuple[RoadUser, ...], style: Style, layer: NDArray[np.uint8]
+    picture: BgrImage,
+    road_users: tuple[RoadUser, ...],
+    style: Style,
+    layer: NDArray[np.uint8],
+    taken: Sequence[Rectangle] = (),
 ) -> list[Rectangle]:
-    """Draw all road users into the picture; labels last and the largest road users first, where
+    """Draw all road users into the picture; labels last, of those in the path and then of the largest first, where
     they cover neither another label nor somebody small.
 
     Args:
@@ -39,25 +44,46 @@ def draw_road_users(
         road_users: Whom to draw.
         style: Sizes.
         layer: (H, W) uint8 scratch, 0 everywhere before and after.
+        taken: Where no label shall be, xyxy.
 
     Returns:
-        Where the labels are, xyxy.
+        Where the labels are, xyxy, after `taken`.
     """
     for user in road_users:
-        color = instance_color(user.class_name, user.id)
+        color = _color(user)
         _draw_body(picture, user, color, style.line_px, layer)
         _draw_foot(picture, user, color, style.line_px)
-    taken: list[Rectangle] = []
+    taken = list(taken)
     if not style.with_text:
         return taken
     small = [user for user in road_users if _height(user) < _SMALLEST_COVERED * style.text_px]
-    for user in sorted(road_users, key=lambda user: -user.area_px):
+    for user in sorted(road_users, key=lambda user: (not _is_in_path(user), -user.area_px)):
         if _height(user) >= _SMALLEST_LABELLED * style.text_px:
             others = [other.box_xyxy for other in small if other is not user]
             place = _draw_label(picture, user, style, taken + others)
             if place is not None:
                 taken.append(place)
     return taken
+
+
+def _is_in_path(user: RoadUser) -> bool:
+    return user.whereabouts is not None and user.whereabouts.in_path
+
+
+def _color(user: RoadUser) -> Color:
+    return DANGER if _is_in_path(user) else instance_color(user.class_name, user.id)
+
+
+def _words(user: RoadUser) -> str:
+    """Who it is, how far away, and whether it is in the way or about to be."""
+    name = user.recognition.name if user.recognition is not None else f"{user.class_name} {user.id}"
+    there = user.whereabouts
+    if there is None:
+        return name
+    words = f"{name}  {there.distance_m:.0f} m"
+    if there.in_path:
+        return f"{words}  in path"
+    return words if there.enters_path_in_s is None else f"{words}  in path in {there.enters_path_in_s:.1f} s"
 
 
 def _height(user: RoadUser) -> int:
@@ -88,7 +114,7 @@ def _draw_foot(picture: BgrImage, user: RoadUser, color: Color, line_px: int) ->
 
 
 def _draw_label(picture: BgrImage, user: RoadUser, style: Style, taken: list[Rectangle]) -> Rectangle | None:
-    text = f"{user.class_name} {user.id}"
+    text = _words(user)
     padding = max(2, round(style.text_px * 0.36))
     width = text_width(text, style.text_px, SEMIBOLD) + 2 * padding
     height = round(style.text_px * 1.36)
@@ -96,7 +122,7 @@ def _draw_label(picture: BgrImage, user: RoadUser, style: Style, taken: list[Rec
     if place is None:
         return None
     x1, y1, _, _ = place
-    color = instance_color(user.class_name, user.id)
+    color = _color(user)
     blend_color(picture, rounded_rectangle(height, width, height // 4), x1, y1, *color, 230)
     baseline = y1 + round(height * 0.5 + style.text_px * 0.345)
     draw_text(picture, text, x1 + padding, baseline, style.text_px, ink_on(color), SEMIBOLD)

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.base import ConfidenceFit
 from engines.classes import SegmentationClass
+from pipeline.postprocess.confidence import ConfidenceScale
 from pipeline.postprocess.drivable import DrivableRules, find_drivable
 from pipeline.postprocess.pool import ImagePool
 from pipeline.postprocess.road_users import InstanceRules, find_road_users
@@ -60,6 +62,7 @@ class Postprocessor:
         classes: Sequence[SegmentationClass],
         drivable_rules: DrivableRules | None = None,
         instance_rules: InstanceRules | None = None,
+        confidence: ConfidenceFit | None = None,
     ) -> None:
         """Prepare for a model.
 
@@ -68,6 +71,7 @@ class Postprocessor:
                 may be missing: there are then none.
             drivable_rules: What counts as drivable, or None for the usual rules.
             instance_rules: What counts as one road user, or None for the usual rules.
+            confidence: How sure the model really is, or None to take its word for it.
         """
         self._classes = tuple(classes)
         names = [entry.name for entry in classes]
@@ -75,6 +79,7 @@ class Postprocessor:
         self._obstacles = [index for index, name in enumerate(names) if name in OBSTACLES]
         self._drivable_rules = drivable_rules or DrivableRules()
         self._instance_rules = instance_rules or InstanceRules()
+        self._confidence = None if confidence is None else ConfidenceScale(confidence)
         self._resize((0, 0))
 
     def process(
@@ -116,6 +121,8 @@ class Postprocessor:
     def _understand(
         self, segmentation: Segmentation, runs: Runs
     ) -> tuple[Segmentation, DrivableArea, tuple[RoadUser, ...]]:
+        if self._confidence is not None:  # before road users are measured: theirs is the mean of it
+            self._confidence.apply(segmentation.grid_confidence)
         drivable = find_drivable(runs, self._road, self._obstacles, self._drivable_rules, out=self._pool.take())
         users = find_road_users(runs, self._classes, segmentation.grid_confidence, self._instance_rules)
         return segmentation, drivable, users

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.alerts import OF_OUR_OWN
 from pipeline.cameras.address import Flip
 from pipeline.cameras.base import CameraRecorder
 from pipeline.errors import ConfigError, SinkError
@@ -40,8 +41,8 @@ _QUEUE_BYTES = 64 * 2**20
 _FINISH_LIMIT_S = 15.0
 """Memory cards that are busy with something else may take seconds to answer."""
 
-_OF_OUR_OWN = frozenset({"no_signal", "engine_failed"})
-"""Alerts of what is wrong with us and not on the road. They last, and saving for as long would fill the quota."""
+_ALERT_GAP_S = 2.0
+"""After so long without a scene an alert is a new one."""
 
 _SMALLEST_SEGMENT_BYTES = 64 * 2**10
 
@@ -116,6 +117,8 @@ class Recorder:
             raise ConfigError("minutes, quota and seconds of a recording must be above 0")
         self._output = name if name is not None else str(folder)
         self._save_on_alert = save_on_alert
+        self._save_s = save_s
+        self._raised_s: dict[str, tuple[float, dict[str, float]]] = {}
         self._failure = self._note = ""
         self._closed = False
         self._state = threading.Lock()
@@ -201,12 +204,26 @@ class Recorder:
             return
         line = msgspec.json.encode(scene_record(scene)) + b"\n"
         track.scene(SceneLine(to_us(scene.frame.source_time_s), line))
-        kinds = [alert.kind for alert in scene.alerts if alert.kind not in _OF_OUR_OWN]
+        kinds = self._worth_saving(camera, scene)
         if self._save_on_alert and kinds:
             try:
                 self.save(kinds[0])
             except SinkError as error:
                 self._notice(str(error))
+
+    def _worth_saving(self, camera: str, scene: Scene) -> list[str]:
+        """Kinds of alerts of something on the road, from when they are raised and for as long as a save reaches back.
+
+        One that lasts longer, as in a traffic jam, tells nothing new, and would fill the quota.
+        """
+        now_s = scene.frame.source_time_s
+        told_s, before = self._raised_s.get(camera, (now_s, {}))
+        if now_s - told_s > _ALERT_GAP_S:
+            before = {}
+        kinds = [alert.kind for alert in scene.alerts if alert.kind not in OF_OUR_OWN]
+        raised = {kind: before.get(kind, now_s) for kind in kinds}
+        self._raised_s[camera] = now_s, raised
+        return [kind for kind in kinds if now_s - raised[kind] <= self._save_s]
 
     def save(self, reason: str) -> str:
         """Keep the last seconds of all cameras for good, and the next ones. Returns at once.

@@ -1,26 +1,26 @@
-"""The strip of road that the vehicle will drive over, and how far ahead it is clear.
+"""The strip of road that the vehicle will drive over.
 
-The strip follows the road: both borders of the drivable area are fitted by parallel curves, y = a + b x + c x² in the
+It follows the road: both borders of the drivable area are fitted by parallel curves, y = a + b x + c x² in the
 road frame (Dickmanns 1988: short pieces of road are clothoids, and those parabolas), whatever stands before them left
 out. Where the mask shows too little of them the strip becomes straight, and says how unsure it is.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
-from pipeline.metric import ClearDistance, Corridor
+from pipeline.geometry.projection import pixel_of_road, road_of_pixel
+from pipeline.jit import kernel
+from pipeline.metric import Corridor
 from pipeline.scene import Scene
 
-__all__ = ["clear_distance", "find_corridor"]
+__all__ = ["find_corridor"]
 
 FloatArray = NDArray[np.float64]
 
-_BORDER_PLACES = np.stack([np.geomspace(5.0, 40.0, 32), np.zeros(32)], axis=1)
+_BORDER_AHEAD_M = np.geomspace(5.0, 40.0, 32)
 """Where the borders are looked for: in the rows of the picture that show these places."""
 
 _SLOPE_STD = 0.03
@@ -28,24 +28,19 @@ _BEND_STD_1_M = 1.0 / 120.0
 """What is expected of the road before it is seen: it runs within some degrees of the heading, with radii of more than
 some 60 m."""
 
+_PRIOR = np.diag([1e-4, 1e-4, _SLOPE_STD**-2, _BEND_STD_1_M**-2])
+
 _BORDER_STD_M = 0.25
 """How straight borders are: parked cars, driveways, the mask's own mistakes."""
 
-_LOOSENESS = (32.0, 16.0, 8.0, 4.0, 2.0, 1.0, 1.0, 1.0, 1.0)
+_LOOSENESS = np.array([32.0, 16.0, 8.0, 4.0, 2.0, 1.0, 1.0, 1.0, 1.0])
 """Borders are fitted loosely first, so that a bend is not taken for mistakes far ahead (graduated non-convexity)."""
 
-_ACROSS = 29
-"""How many points across the strip are looked at; one blocks it, since a foot is hardly wider than
-their spacing."""
+_VERGES = ("sidewalk", "terrain")
+"""Ground at which the road ends, so that what lies behind it is none of its borders."""
 
-_KNOTS = 5
-_BETWEEN = np.array(
-    [np.interp(np.linspace(0.0, _KNOTS - 1.0, _ACROSS), np.arange(_KNOTS), row) for row in np.eye(_KNOTS)]
-)
-"""(_KNOTS, _ACROSS) weights that put points evenly between the knots."""
-
-_AHEAD_M = np.geomspace(1.0, 100.0, 320)
-"""How far one looks, and in how many steps, each 1.5 % longer than the last."""
+_DEPENDENCE = 8.0
+"""Rows see the same car and the same kerb: an eighth of them count as independent."""
 
 
 def find_corridor(scene: Scene, view: RoadView, half_width_m: float = 1.1) -> Corridor:
@@ -56,103 +51,142 @@ def find_corridor(scene: Scene, view: RoadView, half_width_m: float = 1.1) -> Co
         view: Camera and road, at the size of the scene's frame.
         half_width_m: Half the width of the vehicle, with a margin.
     """
-    values, covariance = _fit_parallels(*_borders(scene.drivable.mask, view))
-    return Corridor(half_width_m, float(values[0]), float(values[1]), covariance)
+    values, normal = np.zeros(4), np.empty((4, 4))
+    segmentation = scene.segmentation
+    is_verge = np.zeros(256, np.bool_)
+    is_verge[[index for index, entry in enumerate(segmentation.classes) if entry.name in _VERGES]] = True
+    _fit_borders(
+        scene.drivable.mask,
+        segmentation.class_ids,
+        is_verge,
+        view.packed,
+        _BORDER_AHEAD_M,
+        _LOOSENESS,
+        _PRIOR,
+        values,
+        normal,
+    )
+    covariance = np.linalg.inv((normal - _PRIOR) / _DEPENDENCE + _PRIOR)
+    return Corridor(half_width_m, float(values[2]), float(values[3]), np.asarray(covariance[2:, 2:]))
 
 
-def clear_distance(
-    scene: Scene, view: RoadView, corridor: Corridor, *, from_m: float = 0.0, pixel_std_px: float = 1.0
-) -> ClearDistance:
-    """Go along the strip until something is in the way.
+@kernel()
+def _fit_borders(
+    mask: NDArray[np.uint8],
+    class_ids: NDArray[np.uint8],
+    is_verge: NDArray[np.bool_],
+    packed: FloatArray,
+    ahead_m: FloatArray,
+    looseness: FloatArray,
+    prior: FloatArray,
+    values: FloatArray,
+    normal: FloatArray,
+) -> None:
+    """Find the borders and fit two parallel curves to them.
 
     Args:
-        scene: What was seen.
-        view: Camera and road, at the size of the scene's frame.
-        corridor: The strip.
-        from_m: Nearer than that nothing is looked at: where the own bonnet hides the road.
-        pixel_std_px: How well the mask's edge is known.
+        mask: (H, W), not 0 where drivable.
+        class_ids: (H, W).
+        is_verge: (256,) classes at which the road ends.
+        packed: The view.
+        ahead_m: Places ahead in whose rows borders are looked for, ascending.
+        looseness: Of the robust fit, step by step.
+        prior: (4, 4) what is expected of the road.
+        values: (4,) left and right offset, slope, curvature; written.
+        normal: (4, 4) the normal equations at the end; written.
     """
-    ahead = _AHEAD_M
-    places = _across(corridor, ahead, np.linspace(-corridor.half_width_m, corridor.half_width_m, _KNOTS))
-    # A lens bends so short a line so little that a few of its points tell the others.
-    pixels = view.image_from_road(places.reshape(-1, 2)).reshape(len(ahead), _KNOTS, 2)
-    pixels = np.stack([pixels[..., 0] @ _BETWEEN, pixels[..., 1] @ _BETWEEN], axis=2)
-    mask = scene.drivable.mask
-    hidden, seen = _look_up(mask, pixels)
-    blocked = np.asarray(hidden.any(axis=1))
-    visible = np.flatnonzero(seen[:, _ACROSS // 2] & (ahead >= from_m))
-    if not len(visible):
-        return ClearDistance(0.0, 0.0, is_open=False, place_px=None)
-    middle, rows = places[:, _KNOTS // 2], pixels[:, _ACROSS // 2, 1]
-    way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(middle, axis=0), axis=1))]) + ahead[0]
-    for hit in (np.flatnonzero(blocked[visible[0] :]) + visible[0]).tolist():
-        beyond = (rows < rows[hit] - 0.5) & (rows > rows[hit] - 2.0)  # A single row is noise.
-        if blocked[beyond].all():
-            here = np.flatnonzero(hidden[hit])
-            place = pixels[hit, here[len(here) // 2]]
-            std = float(view.distance_std_m(place[None], pixel_std_px)[0])
-            before = way[max(hit - 1, 0)]
-            return ClearDistance(
-                float(before + way[hit]) / 2.0, std, is_open=False, place_px=(float(place[0]), float(place[1]))
-            )
-    return ClearDistance(float(way[visible[-1]]), 0.0, is_open=True, place_px=None)
-
-
-def _across(corridor: Corridor, ahead_m: FloatArray, across_m: FloatArray) -> FloatArray:
-    """(N, K, 2) points of the road: N along the strip, K across it."""
-    middle = np.stack([ahead_m, corridor.lateral_m(ahead_m)], axis=1)
-    direction = np.stack([np.ones_like(ahead_m), corridor.slope + corridor.curvature_1_m * ahead_m], axis=1)
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    leftward = np.stack([-direction[:, 1], direction[:, 0]], axis=1)
-    return np.asarray(middle[:, None] + across_m[None, :, None] * leftward[:, None])
-
-
-def _look_up(mask: NDArray[np.uint8], pixels: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether pixels lie in the picture and the mask is not set there; and whether they lie in the picture."""
-    height, width = mask.shape
-    x, y = pixels[..., 0], pixels[..., 1]
-    with np.errstate(invalid="ignore"):
-        seen = np.asarray((x >= 0.0) & (y >= 0.0) & (x < width) & (y < height))
-    place = np.where(seen, y, 0.0).astype(np.intp) * width + np.where(seen, x, 0.0).astype(np.intp)
-    return np.asarray(seen & (mask.ravel()[place] == 0)), seen
-
-
-def _borders(mask: NDArray[np.uint8], view: RoadView) -> tuple[FloatArray, FloatArray]:
-    """(N, 2) and (M, 2) points of the road where the drivable area ends to the left and to the right."""
-    height, width = mask.shape
-    rows = view.image_from_road(_BORDER_PLACES)[:, 1]
-    edges: tuple[list[Any], list[Any]] = ([], [])
-    for row in np.unique(rows[(rows >= 0.0) & (rows < height)].astype(int)).tolist():
-        clear = np.flatnonzero(mask[row])  # Its ends: what stands between them is on the road, not beside it.
-        if len(clear) and clear[0] > 0:
-            edges[0].append((float(clear[0]), row + 0.5))
-        if len(clear) and clear[-1] < width - 1:
-            edges[1].append((clear[-1] + 1.0, row + 0.5))
-    left, right = (view.road_from_image(np.array(side, np.float64).reshape(-1, 2)) for side in edges)
-    return left, right
-
-
-def _fit_parallels(left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Slope and curvature of two parallel curves through points (x, y), (2,) and their covariance (2, 2).
-
-    Cauchy's loss leaves out what stands before a border; what is expected of a road holds where nothing is seen.
-    """
-    points = np.concatenate([left, right])
-    is_left = np.arange(len(points)) < len(left)
-    x, y = points.T
-    design = np.stack([is_left, ~is_left, x, 0.5 * x**2], axis=1).astype(np.float64)
-    prior = np.diag([1e-4, 1e-4, _SLOPE_STD**-2, _BEND_STD_1_M**-2])
-    std = _BORDER_STD_M * (0.5 + x / 20.0)
+    x, y = np.empty(2 * len(ahead_m)), np.empty(2 * len(ahead_m))
+    is_left = np.empty(2 * len(ahead_m), np.bool_)
+    count = _find_borders(mask, class_ids, is_verge, packed, ahead_m, x, y, is_left)
     # Start from the middle of each side: a border seen once near and once far would else swing the curve.
-    values = np.array(
-        [np.median(y[is_left]) if is_left.any() else 0.0, np.median(y[~is_left]) if (~is_left).any() else 0.0, 0.0, 0.0]
-    )
-    normal = prior
-    for looseness in _LOOSENESS:
-        off = (y - design @ values) / (std * looseness)
-        weights = 1.0 / (1.0 + off**2) / std**2
-        normal = design.T @ (design * weights[:, None]) + prior
-        values = np.linalg.solve(normal, design.T @ (y * weights))
-    # Rows see the same car and the same kerb: an eighth of them count as independent.
-    covariance = np.linalg.inv((normal - prior) / 8.0 + prior)
-    return np.asarray(values[2:]), np.asarray(covariance[2:, 2:])
+    for side in range(2):
+        own = y[:count][is_left[:count] == (side == 0)]
+        values[side] = np.median(own) if len(own) else 0.0
+    values[2:] = 0.0
+    normal[:] = prior
+    for loose in looseness:
+        _step(x[:count], y[:count], is_left[:count], loose, prior, values, normal)
+
+
+@kernel()
+def _find_borders(
+    mask: NDArray[np.uint8],
+    class_ids: NDArray[np.uint8],
+    is_verge: NDArray[np.bool_],
+    packed: FloatArray,
+    ahead_m: FloatArray,
+    x: FloatArray,
+    y: FloatArray,
+    is_left: NDArray[np.bool_],
+) -> int:
+    """The points of the road where the drivable area ends to the left and to the right; returns their number.
+
+    Seen from straight ahead. What stands in a row is on the road, not beside it; behind a verge is another road.
+    """
+    height, width = mask.shape
+    count, last_row = 0, -1
+    for place in ahead_m:
+        column_px, row_px = pixel_of_road(packed, place, 0.0)
+        if not 0.0 <= row_px < height or int(row_px) == last_row:
+            continue
+        last_row = int(row_px)
+        own = _nearest(mask[last_row], int(min(max(column_px, 0.0), width - 1.0)))
+        if own < 0:
+            continue
+        for side in range(2):
+            step = -1 if side == 0 else 1
+            edge = end = own
+            while 0 <= end < width and not is_verge[class_ids[last_row, end]]:
+                edge = end if mask[last_row, end] != 0 else edge
+                end += step
+            if edge == side * (width - 1):  # The border is outside the picture.
+                continue
+            ahead, leftward = road_of_pixel(packed, float(edge + side), last_row + 0.5)
+            if ahead == ahead:  # noqa: PLR0124 - above the horizon it is NaN
+                x[count], y[count], is_left[count] = ahead, leftward, side == 0
+                count += 1
+    return count
+
+
+@kernel()
+def _nearest(row: NDArray[np.uint8], column: int) -> int:
+    """The column nearest to that one in which the row is set; -1 where it is nowhere."""
+    for off in range(len(row)):
+        for place in (column - off, column + off):
+            if 0 <= place < len(row) and row[place] != 0:
+                return place
+    return -1
+
+
+@kernel()
+def _step(
+    x: FloatArray,
+    y: FloatArray,
+    is_left: NDArray[np.bool_],
+    looseness: float,
+    prior: FloatArray,
+    values: FloatArray,
+    normal: FloatArray,
+) -> None:
+    """One step of iteratively reweighted least squares; Cauchy's loss leaves out what stands before a border."""
+    table, row = np.zeros((4, 5)), np.zeros(4)
+    table[:, :4] = prior
+    for point in range(len(x)):
+        row[0], row[1] = (1.0, 0.0) if is_left[point] else (0.0, 1.0)
+        row[2], row[3] = x[point], 0.5 * x[point] ** 2
+        std = _BORDER_STD_M * (0.5 + x[point] / 20.0)
+        off = (y[point] - (row[0] * values[0] + row[1] * values[1] + row[2] * values[2] + row[3] * values[3])) / (
+            std * looseness
+        )
+        weight = 1.0 / (1.0 + off * off) / (std * std)
+        for i in range(4):
+            for j in range(4):
+                table[i, j] += weight * row[i] * row[j]
+            table[i, 4] += weight * row[i] * y[point]
+    normal[:] = table[:, :4]
+    for i in range(4):  # Gauss and Jordan; the table is positive definite.
+        table[i] /= table[i, i]
+        for j in range(4):
+            if j != i:
+                table[j] -= table[i] * table[j, i]
+    values[:] = table[:, 4]

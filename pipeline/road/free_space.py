@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
+from pipeline.geometry.projection import distance_and_std
+from pipeline.jit import kernel
 from pipeline.metric import FreeSpace
 from pipeline.scene import Scene
 
@@ -26,12 +30,30 @@ def free_space(scene: Scene, view: RoadView, *, every_px: int = 4, pixel_std_px:
         pixel_std_px: How well the mask's edge is known.
     """
     rows = scene.drivable.free_space_px[::every_px]
-    columns = np.arange(0, len(scene.drivable.free_space_px), every_px) + 0.5
-    has_road = rows >= 0
-    # The upper edge of the last clear row: half a row from its centre and from that of the first blocked one.
-    pixels = np.stack([columns, rows.astype(np.float64)], axis=1)
-    ends = np.asarray(np.where(has_road[:, None], view.road_from_image(pixels), np.nan), np.float64)
-    deviations = np.asarray(np.where(has_road, view.distance_std_m(pixels, pixel_std_px), np.nan), np.float64)
-    distance = np.linalg.norm(ends, axis=1)
-    distance = np.where(has_road, np.where(np.isnan(distance), np.inf, distance), 0.0)
-    return FreeSpace(np.asarray(columns, np.float64), ends, np.asarray(distance, np.float64), deviations)
+    columns = np.asarray(np.arange(0, len(scene.drivable.free_space_px), every_px) + 0.5, np.float64)
+    ends, distance, deviations = np.empty((len(rows), 2)), np.empty(len(rows)), np.empty(len(rows))
+    _put_on_road(view.packed, columns, rows, pixel_std_px, ends, distance, deviations)
+    return FreeSpace(columns, ends, distance, deviations)
+
+
+@kernel()
+def _put_on_road(
+    packed: FloatArray,
+    columns: FloatArray,
+    rows: NDArray[np.int32],
+    pixel_std_px: float,
+    ends: FloatArray,
+    distance: FloatArray,
+    deviations: FloatArray,
+) -> None:
+    for place in range(len(rows)):
+        if rows[place] < 0:
+            ends[place], distance[place], deviations[place] = math.nan, 0.0, math.nan
+            continue
+        # The upper edge of the last clear row: half a row from its centre and from that of the first blocked one.
+        x, y, distance[place], deviations[place] = distance_and_std(
+            packed, columns[place], float(rows[place]), pixel_std_px
+        )
+        ends[place, 0], ends[place, 1] = x, y
+        if math.isnan(distance[place]):
+            distance[place] = math.inf

@@ -27,8 +27,9 @@ class SourceInfo:
         size_hw: (H, W) of its frames in pixels.
         frame_count: Number of frames where the container says so, else None.
         frame_rate_hz: Nominal rate where there is one, else None.
-        has_scenes: A live run wrote its scenes beside it. It saw some of the frames and remembered none, so that a
-            replay, which sees all, gives the same scenes.
+        has_scenes: A live run wrote its scenes beside it. Its classes are those of single frames, so that a replay,
+            which sees all, gives the same scenes; and frames that it did not see leave no trace (`Frame.leaves_trace`).
+        has_views: Its frames know themselves how their camera hangs over the road (`Frame.view`): it is a rendered one.
         is_video: Frames follow one another in time; False for still images, of which each stands for itself.
     """
 
@@ -39,6 +40,7 @@ class SourceInfo:
     frame_rate_hz: float | None
     is_video: bool = True
     has_scenes: bool = False
+    has_views: bool = False
 
 
 class Source(Protocol):

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from pipeline.cameras.flip import turned
 from pipeline.errors import SourceError
-from pipeline.recording.layout import TICKS_PER_S, camera_folders, segment_start_us, segments_in
+from pipeline.recording.layout import (
+    TICKS_PER_S,
+    camera_folders,
+    scenes_beside,
+    segment_start_us,
+    segments_in,
+    to_us,
+)
 from pipeline.recording.manifest import read_manifest
 from pipeline.scene import Frame
 from pipeline.sources.base import SourceInfo
@@ -87,9 +97,12 @@ class RecordingSource:
                 continue
             start_s = _start_s(segment)
             try:
+                seen_us = _seen_us(segment)
                 for frame in self._current.frames():
                     time_s = round(start_s + frame.source_time_s, _DECIMALS)
-                    yield turned(dataclasses.replace(frame, index=index, source_time_s=time_s), flip)
+                    was_seen = seen_us is None or to_us(time_s) in seen_us
+                    placed = dataclasses.replace(frame, index=index, source_time_s=time_s, leaves_trace=was_seen)
+                    yield turned(placed, flip)
                     index += 1
             except SourceError as error:
                 self._complain(segment, error)
@@ -115,6 +128,36 @@ class RecordingSource:
         """Free the decoder. May be called more than once."""
         if self._current is not None:
             self._current.close()
+
+
+class _CameraLine(msgspec.Struct, frozen=True):
+    state: str = "live"
+
+
+class _SceneLine(msgspec.Struct):
+    """As much of a line of scenes as tells which frame was seen."""
+
+    source_time_s: float
+    camera: _CameraLine = _CameraLine()
+
+
+def _seen_us(segment: Path) -> frozenset[int] | None:
+    """When the frames were taken that the live run saw, in microseconds since it began; None where nobody knows."""
+    path = scenes_beside(segment)
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    seen = set()
+    for line in content.splitlines():
+        with contextlib.suppress(msgspec.DecodeError):  # The last one of a run that was cut off may be torn.
+            scene = _LINES.decode(line)
+            if scene.camera.state == "live":
+                seen.add(to_us(scene.source_time_s))
+    return frozenset(seen)
+
+
+_LINES = msgspec.json.Decoder(_SceneLine)
 
 
 def _start_s(segment: Path) -> float:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from pipeline.errors import ConfigError
+from pipeline.geometry import CameraModel, CameraPose, RoadView
 from pipeline.scene import BgrImage, Frame
 from pipeline.sources.base import SourceInfo
 
 if TYPE_CHECKING:
     from pipeline.synthetic import SyntheticDrive
+    from pipeline.synthetic.camera import SyntheticCamera
 
-__all__ = ["SyntheticSource", "open_synthetic"]
+__all__ = ["SyntheticSource", "open_synthetic", "road_view_of"]
 
 _EXAMPLE = "synthetic://drive?frames=300&seed=1&size=640x360&fps=30"
 _MAX_FRAMES = 100_000
@@ -45,6 +48,7 @@ class SyntheticSource:
             size_hw=self.drive.size_hw,
             frame_count=self.drive.frame_count,
             frame_rate_hz=rate,
+            has_views=True,
         )
 
     def frames(self) -> Iterator[Frame]:
@@ -61,11 +65,24 @@ class SyntheticSource:
                 captured_at_s=time.monotonic(),
                 size_hw=self.drive.size_hw,
                 to_bgr=to_bgr,
+                view=road_view_of(rendered.camera, self.drive.size_hw),
             )
 
     def close(self) -> None:
         """End the drawing threads."""
         self.drive.close()
+
+
+def road_view_of(camera: SyntheticCamera, size_hw: tuple[int, int]) -> RoadView:
+    """The rendered camera at one moment, as geometry knows cameras; exact, and so without any deviation."""
+    pose = CameraPose(camera.height_m, camera.pitch_rad, camera.roll_rad, camera.yaw_rad)
+    return RoadView(_camera_model(size_hw, camera.fx, camera.fy, camera.cx, camera.cy), pose)
+
+
+@lru_cache(maxsize=4)
+def _camera_model(size_hw: tuple[int, int], fx: float, fy: float, cx: float, cy: float) -> CameraModel:
+    """One for all frames: it keeps what its lens is computed from."""
+    return CameraModel(size_hw, fx, fy, cx, cy)
 
 
 def open_synthetic(uri: str) -> SyntheticSource:

@@ -179,6 +179,23 @@ class SyntheticDrive:
             speed_mps=math.hypot(x1 - x0, y1 - y0) / (2 * step),
         )
 
+    def lane_ahead_m(self, index: int, ahead_m: FloatArray) -> FloatArray:
+        """Where a vehicle will be that keeps its place on the road from that frame on.
+
+        Args:
+            index: Frame.
+            ahead_m: (N,) distances along the x axis of the road frame, up to 60 m.
+
+        Returns:
+            (N,) y in the road frame.
+        """
+        at, course = self.camera(index), self._street.course
+        offset = at.world_y_m - float(course.center(at.world_x_m))
+        offset /= math.sqrt(1.0 + float(course.slope(at.world_x_m)) ** 2)
+        x = at.world_x_m + np.linspace(0.0, 70.0, 700)
+        road = at.road_from_world(np.stack([x, course.place(x, offset), np.zeros(len(x))], axis=1))
+        return np.interp(ahead_m, road[:, 0], road[:, 1])
+
     def render(self, index: int) -> SyntheticFrame:
         """Render one frame into fresh arrays.
 

@@ -13,6 +13,7 @@ import anyio.to_thread
 import msgspec
 
 from pipeline.live.status import LiveStatus
+from pipeline.metric import ClearDistance
 from pipeline.web.feed import Feeds, Shown
 
 __all__ = ["SILENCE_LIMIT_S", "StatusBoard", "ailments"]
@@ -104,12 +105,29 @@ def scene_facts(shown: Shown | None) -> dict[str, Any] | None:
             "has_signal": shown.has_signal,
             "age_ms": shown.age_ms,
             "since_ms": (time.monotonic() - shown.written_s) * 1e3,
-            "alerts": [{"kind": alert.kind, "message": alert.message} for alert in shown.alerts],
+            "alerts": [
+                {"kind": alert.kind, "message": alert.message, "evidence": dict(alert.evidence)}
+                for alert in shown.alerts
+            ],
             "road_users": shown.road_users,
             "road_share": shown.road_share,
+            "clear": _clear_facts(shown.clear),
+            "in_path": [
+                {"id": user.id, "class": user.class_name, "distance_m": user.whereabouts.distance_m}
+                for user in shown.in_path
+                if user.whereabouts is not None
+            ],
+            "visibility": None if shown.visibility is None else msgspec.to_builtins(shown.visibility),
         }
     )
     return facts
+
+
+def _clear_facts(clear: ClearDistance | None) -> dict[str, Any] | None:
+    """How far the road ahead is clear; None where nothing is known in metres. Not seen at all: 0 m, and no place."""
+    if clear is None:
+        return None
+    return {"distance_m": clear.distance_m, "is_open": clear.is_open, "is_seen": clear.is_open or bool(clear.place_px)}
 
 
 def _without_nan(value: Any) -> Any:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pipeline.errors import SinkError
-from pipeline.scene import Alert, BgrImage, Scene
+from pipeline.metric import ClearDistance
+from pipeline.scene import Alert, BgrImage, RoadUser, Scene, Visibility
 
 __all__ = ["CameraFeed", "Feeds", "PageSink", "Shown"]
 
@@ -32,6 +33,9 @@ class Shown:
         alerts: What deserves attention.
         road_users: How many, by class.
         road_share: Part of the picture that is drivable, in [0, 1].
+        clear: How far the road ahead is clear; None where nothing is known in metres.
+        in_path: Who is in the vehicle's path, the nearest first.
+        visibility: How far the mask can be trusted; None where that was not judged.
     """
 
     sequence: int
@@ -43,6 +47,9 @@ class Shown:
     alerts: tuple[Alert, ...]
     road_users: dict[str, int]
     road_share: float
+    clear: ClearDistance | None = None
+    in_path: tuple[RoadUser, ...] = ()
+    visibility: Visibility | None = None
 
 
 class CameraFeed:
@@ -82,6 +89,9 @@ class CameraFeed:
                 alerts=scene.alerts,
                 road_users=dict(Counter(user.class_name for user in scene.road_users)),
                 road_share=scene.drivable.area_px / max(1, scene.drivable.mask.size),
+                clear=scene.road.clear if scene.road is not None else None,
+                in_path=_in_path(scene),
+                visibility=scene.visibility,
             )
             self._sample(now_s, age_ms if scene.has_signal else None)
             self._changed.notify_all()
@@ -102,6 +112,12 @@ class CameraFeed:
         if now_s - self._sampled_s >= _SAMPLE_PERIOD_S:
             self._ages_ms.append(self._peak_ms)
             self._sampled_s, self._peak_ms = now_s, None
+
+
+def _in_path(scene: Scene) -> tuple[RoadUser, ...]:
+    found = [(user.whereabouts.distance_m, user.id, user) for user in scene.road_users
+             if user.whereabouts is not None and user.whereabouts.in_path]  # fmt: skip
+    return tuple(user for _, _, user in sorted(found, key=lambda entry: entry[:2]))
 
 
 class Feeds:

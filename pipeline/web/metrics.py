@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from pipeline.alerts import KINDS
 from pipeline.live.status import DROP_CAUSES, EngineState, LiveStatus
 from pipeline.scene import CameraState, Scene
 
@@ -21,6 +23,15 @@ __all__ = ["CONTENT_TYPE", "Metrics"]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _AGE_BUCKETS_S = (0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is told of a camera's newest scene; the scene itself would hold pictures."""
+
+    alerts: frozenset[str]
+    clear_m: float | None
+    confidence: float | None
 
 
 class Metrics:
@@ -42,10 +53,22 @@ class Metrics:
             buckets=_AGE_BUCKETS_S,
             registry=self._registry,
         )
+        self._alerts = Counter(
+            "clearway_alerts", "Alerts that were raised, by kind.", ["camera", "kind"], registry=self._registry
+        )
+        self._known: dict[str, _Known] = {}
         self._registry.register(self)
 
     def observe(self, camera: str, scene: Scene) -> None:
-        """Count the age of one scene."""
+        """Count the age of one scene, and the alerts that the one before it did not have."""
+        kinds = frozenset(alert.kind for alert in scene.alerts)
+        for kind in kinds - (self._known[camera].alerts if camera in self._known else frozenset()):
+            self._alerts.labels(camera, kind).inc()
+        self._known[camera] = _Known(
+            kinds,
+            scene.road.clear.distance_m if scene.road is not None and scene.has_signal else None,
+            scene.visibility.mask_confidence if scene.visibility is not None and scene.has_signal else None,
+        )
         if scene.camera is not None and scene.has_signal and math.isfinite(scene.camera.age_ms):
             self._ages.labels(camera).observe(scene.camera.age_ms / 1e3)
 
@@ -64,6 +87,7 @@ class Metrics:
         yield from _camera_gauges(status)
         yield from _run_figures(status)
         yield from _output_figures(status)
+        yield from _scene_figures(dict(self._known))
         watchers = GaugeMetricFamily("clearway_watchers", "Who looks at the moment, by kind.", labels=["kind"])
         for kind, count in self._watchers().items():
             watchers.add_metric([kind], count)
@@ -118,6 +142,23 @@ def _run_figures(status: LiveStatus) -> Iterator[Metric]:
         for name, quantile in (("p50", "0.5"), ("p95", "0.95"), ("p99", "0.99")):
             stages.add_metric([stage, quantile], figures.get(name, math.nan) / 1e3)
     yield stages
+
+
+def _scene_figures(known: dict[str, _Known]) -> Iterator[Metric]:
+    """What the newest scenes say. A camera of which nothing is known in metres, or now, has no clear distance."""
+    clear = GaugeMetricFamily(
+        "clearway_clear_distance_meters", "How far the road ahead is clear; 0 where it is not seen.", labels=["camera"]
+    )
+    sure = GaugeMetricFamily("clearway_mask_confidence_ratio", "How far the mask can be trusted.", labels=["camera"])
+    alerts = GaugeMetricFamily("clearway_alert", "1 while an alert of that kind is raised.", labels=["camera", "kind"])
+    for camera, newest in known.items():
+        if newest.clear_m is not None:
+            clear.add_metric([camera], newest.clear_m)
+        if newest.confidence is not None:
+            sure.add_metric([camera], newest.confidence)
+        for kind in dict.fromkeys((*KINDS, *newest.alerts)):
+            alerts.add_metric([camera, kind], kind in newest.alerts)
+    yield from (clear, sure, alerts)
 
 
 def _output_figures(status: LiveStatus) -> Iterator[Metric]:

@@ -19,14 +19,17 @@ import pytest
 from engines.artifact import find_model, load_artifact
 from engines.factory import open_engine
 from pipeline.capture import Capture
+from pipeline.config import load_view
 from pipeline.overlay import OverlayPainter
 from pipeline.perception import Perception
 from pipeline.preprocess import Preprocessor
 from pipeline.runner import Runner
 from pipeline.scene import BgrImage, Frame, Scene
+from pipeline.situation import Situation, SituationSettings
 from pipeline.sources import open_source
 from pipeline.synthetic import SyntheticDrive
 from pipeline.timings import StageTimings
+from tests.pipeline.calibration import write_calibration
 from tests.pipeline.faults import CountingSink
 from tests.pipeline.recordings import write_video
 
@@ -39,6 +42,8 @@ DECODE_LIMIT = 16 * 1024
 """A frame is made of views of the decoder's own memory."""
 SEE_LIMIT = LUMA_BYTES * 3 // 8
 """Planes at the network's size, grids of the network's output, runs: all far smaller than any plane of the picture."""
+MEASURE_LIMIT = LUMA_BYTES * 3 // 4
+"""The vehicle's motion is found on some thousand places of the road: less than any whole plane."""
 KEPT_LIMIT = LUMA_BYTES // 8
 """Of a scene that somebody holds, beside the two maps of image size that come from a pool."""
 DRAW_LIMIT = 3 * LUMA_BYTES + LUMA_BYTES // 2
@@ -56,8 +61,18 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def perception() -> Iterator[Perception]:
+    """As `replay` opens it: tracking, visibility and alerts included."""
     engine = open_engine(load_artifact(find_model("clearway-lite")), size_hw=NETWORK_HW, threads=1)
-    with Perception(engine, StageTimings()) as perception:
+    with Perception(engine, StageTimings(), situate=lambda _: Situation(SituationSettings())) as perception:
+        yield perception
+
+
+@pytest.fixture(scope="module")
+def measuring(clip: Path) -> Iterator[Perception]:
+    """The same for a calibrated camera: in metres too."""
+    engine = open_engine(load_artifact(find_model("clearway-lite")), size_hw=NETWORK_HW, threads=1)
+    view = load_view(*map(str, write_calibration(clip.parent, SIZE_HW)))
+    with Perception(engine, StageTimings(), situate=lambda _: Situation(SituationSettings(view))) as perception:
         yield perception
 
 
@@ -98,21 +113,25 @@ def test_seeing_copies_no_picture(clip: Path, perception: Perception):
     assert worst_frame(clip, perception.see) < SEE_LIMIT
 
 
-def test_a_scene_that_is_kept_holds_two_maps_of_the_pool_and_little_else(clip: Path, perception: Perception):
+def test_measuring_copies_no_picture(clip: Path, measuring: Perception):
+    assert worst_frame(clip, measuring.see) < MEASURE_LIMIT
+
+
+def test_a_scene_that_is_kept_holds_two_maps_of_the_pool_and_little_else(clip: Path, measuring: Perception):
     scenes: list[Scene] = []
     kept: list[int] = []
     for frame in open_source(str(clip)).frames():
         before = tracemalloc.get_traced_memory()[0]
-        scenes.append(perception.see(frame))
+        scenes.append(measuring.see(frame))
         kept.append(tracemalloc.get_traced_memory()[0] - before)
     assert max(kept[WARM_FRAMES:]) < 2 * LUMA_BYTES + KEPT_LIMIT
 
 
-def test_drawing_makes_the_picture_and_no_other(clip: Path, perception: Perception):
+def test_drawing_makes_the_picture_and_no_other(clip: Path, measuring: Perception):
     painter = OverlayPainter()
     peaks = []
     for frame in open_source(str(clip)).frames():
-        scene = perception.see(frame)
+        scene = measuring.see(frame)
         _ = scene.frame.image  # the one conversion
         peaks.append(peak_bytes(lambda scene=scene: painter.draw(scene)))
     assert max(peaks[WARM_FRAMES:]) < DRAW_LIMIT
@@ -144,7 +163,9 @@ def replay(clip: Path, *sinks: CountingSink) -> CountedSource:
 
     def open_perception() -> Perception:
         artifact = load_artifact(find_model("clearway-lite"))
-        return Perception(open_engine(artifact, size_hw=NETWORK_HW, threads=1), timings)
+        engine = open_engine(artifact, size_hw=NETWORK_HW, threads=1)
+        view = load_view(*map(str, write_calibration(clip.parent, SIZE_HW)))
+        return Perception(engine, timings, situate=lambda _: Situation(SituationSettings(view)))
 
     Runner(Capture(source, timings), open_perception, sinks, timings).run()
     return source

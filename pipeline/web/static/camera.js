@@ -63,8 +63,17 @@ export class Camera {
     else this.sparkline.add(status.state === "live" ? status.last_age_ms : null);
     this.find(".fps").textContent = status.state === "live" ? status.fps.toFixed(status.fps < 10 ? 1 : 0) : "–";
     this.find(".age-now").textContent = status.state === "live" ? rounded(status.last_age_ms) : "–";
+    this.tellClear(status);
     this.find(".facts").replaceChildren(...facts(status));
     this.update();
+  }
+
+  // Only of cameras that are calibrated; of one without a signal nothing is known.
+  tellClear(status) {
+    const clear = status.scene?.clear;
+    if (clear) this.find(".clear").hidden = false;
+    const known = clear?.is_seen && status.scene.has_signal && status.state === "live";
+    this.find(".clear-now").textContent = known ? `${clear.is_open ? "> " : ""}${clear.distance_m.toFixed(0)}` : "–";
   }
 
   setEnlargeable(is) {
@@ -127,6 +136,8 @@ function facts(status) {
   if (scene?.has_signal && status.state === "live") {
     add("road", `${Math.round(scene.road_share * 100)} %`);
     for (const [kind, count] of Object.entries(scene.road_users)) add(kind, count);
+    for (const user of scene.in_path) add("in path", `${user.class} ${user.id}, ${user.distance_m.toFixed(0)} m`, true);
+    if (scene.visibility?.is_low) add("visibility", scene.visibility.causes.join(", ") || "low", true);
   }
   return entries;
 }

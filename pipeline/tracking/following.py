@@ -1,0 +1,259 @@
+"""Which blobs of a picture are which road users: the same ids from frame to frame, in pixels alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.scene import RoadUser
+from pipeline.tracking.association import assign, costs, overlap
+from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
+from pipeline.tracking.sharing import (
+    align,
+    bridge,
+    complete,
+    covered_px,
+    hidden_sides,
+    join,
+    share_out,
+    shared_px,
+    touching,
+)
+from pipeline.tracking.tracks import NAMES, TRACK, Tracks, boxes_of, kind_of, new_track
+
+__all__ = ["Follower", "FollowingRules", "Sighting"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowingRules:
+    """When somebody is the same as before.
+
+    Attributes:
+        hidden_s: Who is not seen for longer is forgotten.
+        brief_hidden_s: The same for somebody who was seen only once or twice: most of them are mistakes of the network.
+        settled: From so many sightings on, somebody claims a share of a blob, or the pieces of one that falls apart.
+        regroup_s: Pieces that stay apart for longer are several road users.
+        covered: A blob hides somebody of whom it covers at least this share.
+        fit: Cuts through a blob are undone where a part overlaps with what is expected by less.
+        memory_s: How long it takes to change one's mind about a class.
+    """
+
+    hidden_s: float = 1.6
+    brief_hidden_s: float = 0.35
+    settled: int = 4
+    regroup_s: float = 0.4
+    covered: float = 0.6
+    fit: float = 0.5
+    memory_s: float = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Somebody who is seen in this picture: `row` of the table is its track.
+
+    Attributes:
+        row: Row of `Follower.tracks`.
+        user: What is seen of it; its id and class are those of the row.
+        is_shared: It is part of a blob that others are in, too.
+    """
+
+    row: int
+    user: RoadUser
+    is_shared: bool
+
+
+class Follower:
+    """Gives road users their ids. Owned by one thread.
+
+    Attributes:
+        tracks: Everybody who is followed.
+    """
+
+    def __init__(self, rules: FollowingRules | None = None) -> None:
+        self.tracks: Tracks = np.empty(0, TRACK)
+        self._rules = rules or FollowingRules()
+        self._next_id = 1
+
+    def lose_everybody(self) -> None:
+        """The next picture has nothing to do with the last. Ids are not used again."""
+        self.tracks = self.tracks[:0]
+
+    def predict(self, now_s: float, step_s: float) -> None:
+        """Move everybody to where they are expected now, and forget those who have been hidden too long."""
+        tracks, rules = self.tracks, self._rules
+        limit = np.where(tracks["sightings"] < rules.settled, rules.brief_hidden_s, rules.hidden_s)
+        self.tracks = tracks[now_s - tracks["seen_s"] <= limit]
+        predict_boxes(self.tracks, step_s)
+
+    def follow(
+        self, users: tuple[RoadUser, ...], size_hw: tuple[int, int], now_s: float, step_s: float
+    ) -> list[Sighting]:
+        """Recognise road users, and take in where they are.
+
+        Args:
+            users: What was cut out of the class map; their ids mean nothing.
+            size_hw: (H, W) of the picture.
+            now_s: Its time.
+            step_s: Since the last.
+
+        Returns:
+            Everybody who is seen, in no order.
+        """
+        tracks = self.tracks
+        expected, deviations = predicted_xyxy(tracks)
+        seen = bridge(list(users))
+        boxes = boxes_of(seen)
+        cost = costs(
+            expected,
+            deviations,
+            tracks["kind"],
+            tracks["votes"].argmax(axis=1),
+            boxes,
+            np.array([kind_of(user.class_name) for user in seen], np.int64),
+            np.array([NAMES.index(user.class_name) for user in seen], np.int64),
+        )
+        owner = {column: row for row, column in enumerate(assign(cost).tolist()) if column >= 0}
+        self._uncut(seen, owner, boxes, expected)
+        self._regroup(seen, owner, expected, step_s)
+        guests = self._guests(seen, owner, expected)
+        tracks["votes"] *= np.exp(-step_s / self._rules.memory_s)
+        self._see(seen, {number: row for number, row in owner.items() if number not in guests}, size_hw[1], now_s)
+        sightings = [
+            Sighting(row, seen[number], is_shared=False) for number, row in owner.items() if number not in guests
+        ]
+        for number, others in guests.items():
+            sightings += self._share(seen[number], [owner[number], *others], expected, now_s)
+        return sightings + [self._welcome(seen[number], now_s) for number in range(len(seen)) if number not in owner]
+
+    def _uncut(self, seen: list[RoadUser], owner: dict[int, int], boxes: Floats, expected: Floats) -> None:
+        """Undo cuts through a blob that contradict those who have been followed so far.
+
+        Two people who pass each other are cut now between their heads, now between an arm and a back.
+        """
+        rows_of = defaultdict(list)
+        clusters = touching(boxes).tolist()
+        for number, row in owner.items():
+            if self.tracks[row]["sightings"] >= self._rules.settled:
+                rows_of[clusters[number]].append((row, number))
+        groups = []
+        for cluster, pairs in rows_of.items():
+            parts = [number for number, other in enumerate(clusters) if other == cluster]
+            if len(pairs) < 2 or len(parts) < 2:
+                continue
+            fits = [overlap(expected[row], boxes[number]) for row, number in pairs]
+            if min(fits) < self._rules.fit:
+                best = max(zip(fits, pairs, strict=True))[1]
+                groups.append(([best[1], *(number for number in parts if number != best[1])], best[0]))
+        _join_groups(seen, owner, groups)
+
+    def _regroup(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats, step_s: float) -> None:
+        """Put those together again who were cut by mistake: all pieces lie where one road user is expected.
+
+        Joined pieces take the place of the first; the others are taken off the list.
+        """
+        loose = [number for number in range(len(seen)) if number not in owner]
+        regrouped = np.zeros(len(self.tracks), np.bool_)
+        groups: list[tuple[list[int], int]] = []
+        for number, row in owner.items():
+            track = self.tracks[row]
+            if not loose or track["sightings"] < self._rules.settled or track["regrouped_s"] > self._rules.regroup_s:
+                continue
+            whole = expected[row]
+            due_px = track["fill"] * (whole[2] - whole[0]) * (whole[3] - whole[1])
+            if seen[number].area_px > 0.8 * due_px:
+                continue
+            around = whole + _margin(whole)
+            pieces = [
+                other
+                for other in loose
+                if kind_of(seen[other].class_name) == track["kind"]
+                and covered_px(seen[other], around) >= 0.9 * seen[other].area_px
+            ]
+            if pieces:
+                groups.append(([number, *pieces], row))
+                loose = [other for other in loose if other not in pieces]
+                regrouped[row] = True
+        self.tracks["regrouped_s"] = np.where(regrouped, self.tracks["regrouped_s"] + step_s, 0.0)
+        _join_groups(seen, owner, groups)
+
+    def _guests(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats) -> dict[int, list[int]]:
+        """Who is expected in a blob that is taken for somebody else: by number of the blob, their rows."""
+        tracks = self.tracks
+        guests: dict[int, list[int]] = {}
+        absent = np.ones(len(tracks), np.bool_)
+        absent[list(owner.values())] = False
+        absent &= tracks["sightings"] >= self._rules.settled
+        due_px = tracks["fill"] * (expected[:, 2:] - expected[:, :2]).prod(axis=1)
+        possible = shared_px(expected, boxes_of(seen)) >= self._rules.covered * due_px[:, None]
+        for row in np.flatnonzero(absent & possible.any(axis=1)).tolist():
+            shares = {
+                number: covered_px(seen[number], expected[row]) / due_px[row]
+                for number in np.flatnonzero(possible[row]).tolist()
+                if number in owner and kind_of(seen[number].class_name) == tracks[row]["kind"]
+            }
+            host = max(shares, key=shares.__getitem__, default=None)
+            if host is not None and shares[host] >= self._rules.covered:
+                guests.setdefault(host, []).append(row)
+        return guests
+
+    def _share(self, blob: RoadUser, rows: list[int], expected: Floats, now_s: float) -> list[Sighting]:
+        boxes, doubts = align(blob, expected[rows])
+        parts = share_out(blob, boxes, self.tracks["fill"][rows])
+        shown = [k for k, part in enumerate(parts) if part is not None]
+        whose = np.array(rows, np.int64)[shown]
+        correct_boxes(self.tracks, whose, boxes[shown], doubts[shown])
+        self.tracks["seen_s"][whose] = now_s
+        return [Sighting(row, part, is_shared=True) for row, part in zip(rows, parts, strict=True) if part is not None]
+
+    def _see(self, seen: list[RoadUser], owner: dict[int, int], width: int, now_s: float) -> None:
+        """Take in those who have a blob for themselves."""
+        if not owner:
+            return
+        tracks, numbers, rows = self.tracks, list(owner), np.array(list(owner.values()), np.int64)
+        boxes = boxes_of(seen)
+        hidden = hidden_sides(boxes, width)[numbers]
+        boxes = boxes[numbers]
+        correct_boxes(tracks, rows, *complete(boxes, np.exp(tracks["box"][rows, 2]), hidden))
+        areas = np.array([seen[number].area_px for number in numbers], np.float64)
+        tracks["fill"][rows] += 0.3 * (areas / (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - tracks["fill"][rows])
+        tracks["votes"][rows, [NAMES.index(seen[number].class_name) for number in numbers]] += 1.0
+        tracks["seen_s"][rows] = now_s
+        tracks["sightings"][rows] += 1
+
+    def _welcome(self, user: RoadUser, now_s: float) -> Sighting:
+        """Somebody new."""
+        row, box = new_track(self._next_id, user, now_s), np.array(user.box_xyxy, np.float64)
+        self._next_id += 1
+        row["fill"] = user.area_px / ((box[2] - box[0]) * (box[3] - box[1]))
+        table = np.array([row], TRACK)
+        start_box(table, box)
+        self.tracks = np.concatenate([self.tracks, table])
+        return Sighting(len(self.tracks) - 1, user, is_shared=False)
+
+
+def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple[list[int], int]]) -> None:
+    """Put groups of pieces in the places of their first ones, each for one row; the others are taken off the list."""
+    gone: set[int] = set()
+    for numbers, row in groups:
+        seen[numbers[0]] = join([seen[number] for number in numbers])
+        for number in numbers:
+            owner.pop(number, None)
+        owner[numbers[0]] = row
+        gone.update(numbers[1:])
+    if gone:
+        kept = [number for number in range(len(seen)) if number not in gone]
+        place = {number: index for index, number in enumerate(kept)}
+        moved = {place[number]: row for number, row in owner.items()}
+        seen[:] = [seen[number] for number in kept]
+        owner.clear()
+        owner.update(moved)
+
+
+def _margin(box: Floats) -> Floats:
+    """What a box is widened by to all sides: a tenth of its width, and two pixels."""
+    return np.asarray((2.0 + 0.1 * (box[2] - box[0])) * np.array([-1.0, -1.0, 1.0, 1.0]))

@@ -1,0 +1,223 @@
+"""Where road users are on the road and how they move over it: a Kalman filter for each, in the road plane.
+
+Positions are relative to the vehicle, and so are the filtered velocities: what the camera sees. The vehicle's own
+motion turns them from one picture's axes to the next, and is added where a velocity over the ground is told.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.geometry import RoadView
+from pipeline.jit import kernel
+from pipeline.metric import VehicleMotion
+from pipeline.tracking.tracks import BODY, Tracks
+
+__all__ = ["Feet", "correct_places", "deviations_m", "predict_places"]
+
+Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+_PUSH_MPS2 = (0.8, 1.2)
+"""How much chance changes velocities within a second: of bodies, of vehicles."""
+
+_FIRST_MPS = (2.0, 8.0)
+"""What is expected of velocities over the ground before they are seen: deviations, of bodies, of vehicles."""
+
+_FIRST_UNKNOWN_MPS = 15.0
+"""The same, added where nobody knows how the vehicle itself moves."""
+
+_SWING_RAD = 0.001
+"""How far springs swing the pitch about its mean."""
+
+_GATE = 12.0
+"""Squared deviations from which on a foot is not believed ..."""
+
+_PATIENCE = 4
+"""... but so many in a row are believed rather than what was filtered."""
+
+_HIDDEN_M = 30.0
+"""How little is known of how far somebody is whose feet are hidden: only the direction counts."""
+
+_RAISED_S = 0.25
+"""How long it takes to believe that somebody stepped on or off a pavement."""
+
+
+@dataclass(frozen=True, eq=False)
+class Feet:
+    """Feet seen on the ground in one picture.
+
+    Attributes:
+        rows: (N,) of the table of tracks.
+        pixels: (N, 2) where.
+        doubt: (N,) how many times less sure than usual.
+        hidden: (N,) whether it is not the feet that are seen, but where they vanish behind something nearer.
+        heights_m: (N,) of the ground there over the road: pavements are higher.
+        pixel_std_px: How well a foot is seen.
+    """
+
+    rows: Longs
+    pixels: Floats
+    doubt: Floats
+    hidden: Flags
+    heights_m: Floats
+    pixel_std_px: float
+
+
+def predict_places(tracks: Tracks, before: VehicleMotion | None, now: VehicleMotion | None, step_s: float) -> None:
+    """Move everybody on by `step_s`, as seen from the vehicle that moved as well."""
+    if before is None or now is None:
+        _predict(tracks, step_s, 0.0, 0.0, 0.0)
+    else:
+        turn = 0.5 * (before.yaw_rate_rad_s + now.yaw_rate_rad_s) * step_s
+        _predict(tracks, step_s, turn, before.speed_mps, now.speed_mps)
+
+
+def correct_places(tracks: Tracks, feet: Feet, view: RoadView, motion: VehicleMotion | None, now_s: float) -> None:
+    """Take in where feet stand; who has not been placed before is placed."""
+    if not len(feet.rows):
+        return
+    table = tracks[feet.rows]
+    age_s = now_s - table["placed_s"]
+    share = np.where(table["placed"], 1.0 - np.exp(-age_s / _RAISED_S), 1.0) * ~feet.hidden
+    raised = table["raised_m"] + share * (feet.heights_m - table["raised_m"])
+    level, noise = _road_and_noise(feet.pixels, view, feet.pixel_std_px)
+    # What stands higher is nearer, in the same direction, and errors shrink alike.
+    nearer = 1.0 - raised / view.pose.height_m
+    places = level * nearer[:, None]
+    noise *= ((nearer * feet.doubt) ** 2)[:, None, None]
+    _keep_distance(places, noise, feet.hidden & table["placed"], table["place"])
+    speed, unknown = (motion.speed_mps, motion.speed_std_mps) if motion is not None else (0.0, _FIRST_UNKNOWN_MPS)
+    _correct(tracks, feet.rows, places, noise, feet.hidden, raised, now_s, speed, unknown)
+
+
+def _road_and_noise(pixels: Floats, view: RoadView, pixel_std_px: float) -> tuple[Floats, Floats]:
+    """(N, 2) where on the road pixels look; and (N, 2, 2) the errors that change from picture to picture.
+
+    `RoadView.road_covariance_m2` has those of pixels and of the calibration together, but what is wrong with the
+    calibration is the same in every picture: no filter averages it out. Here are those of pixels, and of the springs.
+    """
+    around = pixels + np.array([[[0.0, 0.0]], [[0.25, 0.0]], [[0.0, 0.25]]])
+    middle, right, down = view.road_from_image(around.reshape(-1, 2)).reshape(3, -1, 2)
+    by_pixel = np.stack([right - middle, down - middle], axis=2) * (pixel_std_px / 0.25)
+    by_swing = middle * (_SWING_RAD * (view.pose.height_m + (middle**2).sum(axis=1) / view.pose.height_m))[:, None]
+    by_swing /= np.linalg.norm(middle, axis=1, keepdims=True)
+    return middle, by_pixel @ by_pixel.transpose(0, 2, 1) + by_swing[:, :, None] * by_swing[:, None, :]
+
+
+def _keep_distance(places: Floats, noise: Floats, hidden: Flags, expected: Floats) -> None:
+    """Put those whose feet are hidden into the direction in which they are seen, as far away as they are expected."""
+    if not hidden.any():
+        return
+    distance = np.linalg.norm(places, axis=1, keepdims=True)
+    towards = places / distance
+    expected_m = np.maximum((expected[:, :2] * towards).sum(axis=1, keepdims=True), 1.0)
+    spread = noise * (expected_m / distance)[..., None] ** 2 + _HIDDEN_M**2 * towards[:, :, None] * towards[:, None, :]
+    # Nobody is farther away than what is seen of them seems to stand.
+    places[hidden] = (towards * np.minimum(expected_m, distance))[hidden]
+    noise[hidden] = spread[hidden]
+
+
+def deviations_m(tracks: Tracks, view: RoadView) -> Floats:
+    """(T,) standard deviations of ground distances: what is filtered, and what the calibration leaves open."""
+    place, height = tracks["place"][:, :2], view.pose.height_m
+    distance = np.maximum(np.hypot(place[:, 0], place[:, 1]), 0.1)
+    towards = place / distance[:, None]
+    filtered = np.einsum("ni,nij,nj->n", towards, tracks["place_covariance"][:, :2, :2], towards)
+    # How a distance over a level road changes with height, pitch and roll.
+    by_pose = np.stack([distance / height, (distance**2 + height**2) / height, place[:, 1] * distance / height], axis=1)
+    by_pose[:, 1] *= towards[:, 0]
+    return np.asarray(np.sqrt(filtered + np.einsum("ni,ij,nj->n", by_pose, view.pose_covariance, by_pose)))
+
+
+@kernel()
+def _predict(tracks: Tracks, step_s: float, turn_rad: float, speed_before: float, speed_now: float) -> None:
+    cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
+    turned = np.array([[cosine, sine], [-sine, cosine]])
+    transition = np.zeros((4, 4))
+    transition[:2, :2] = turned
+    transition[:2, 2:] = turned * step_s
+    transition[2:, 2:] = turned
+    for t in range(len(tracks)):
+        track = tracks[t]
+        if not track["placed"]:
+            continue
+        state, covariance = np.empty(4), np.empty((4, 4))
+        for i in range(4):
+            state[i] = track["place"][i]
+            for j in range(4):
+                covariance[i, j] = track["place_covariance"][i, j]
+        state = transition @ state
+        covariance = transition @ covariance @ transition.T
+        state[2] += cosine * speed_before - speed_now
+        state[3] -= sine * speed_before
+        push = _PUSH_MPS2[0 if track["kind"] == BODY else 1] ** 2
+        for i in range(2):
+            covariance[i, i] += push * step_s**3 / 3.0
+            covariance[i, i + 2] += push * step_s**2 / 2.0
+            covariance[i + 2, i] += push * step_s**2 / 2.0
+            covariance[i + 2, i + 2] += push * step_s
+        _write(tracks, t, state, covariance)
+
+
+@kernel()
+def _correct(
+    tracks: Tracks,
+    rows: Longs,
+    places: Floats,
+    noise: Floats,
+    hidden: Flags,
+    raised: Floats,
+    now_s: float,
+    speed_mps: float,
+    unknown_mps: float,
+) -> None:
+    for n in range(len(rows)):
+        if not (np.isfinite(places[n, 0]) and np.isfinite(noise[n, 0, 0])):
+            continue
+        track = tracks[rows[n]]
+        state, covariance = np.zeros(4), np.zeros((4, 4))
+        off, spread = np.zeros(2), np.zeros((2, 2))
+        is_new = not track["placed"]
+        if not is_new:
+            for i in range(4):
+                state[i] = track["place"][i]
+                for j in range(4):
+                    covariance[i, j] = track["place_covariance"][i, j]
+            off = places[n] - state[:2]
+            spread = covariance[:2, :2] + noise[n]
+            strange = off @ np.linalg.solve(spread, off)
+            is_strange = strange > _GATE and not hidden[n]
+            track["strange"] = track["strange"] + 1 if is_strange else 0
+            if is_strange and track["strange"] < _PATIENCE:
+                continue
+            is_new = is_strange  # It was wrong all along.
+        if is_new:
+            first = _FIRST_MPS[0 if track["kind"] == BODY else 1]
+            state[:] = 0.0
+            covariance[:] = 0.0
+            state[0], state[1], state[2] = places[n, 0], places[n, 1], -speed_mps
+            covariance[:2, :2] = noise[n]
+            covariance[2, 2] = covariance[3, 3] = first**2 + unknown_mps**2
+            track["placed"], track["strange"] = True, 0
+        else:
+            gain = np.ascontiguousarray(covariance[:, :2]) @ np.linalg.inv(spread)
+            state = state + gain @ off
+            covariance = covariance - gain @ np.ascontiguousarray(covariance[:2, :])
+        if not hidden[n]:
+            track["placed_s"] = now_s
+        track["raised_m"] = raised[n]
+        _write(tracks, rows[n], state, covariance)
+
+
+@kernel()
+def _write(tracks: Tracks, t: int, state: Floats, covariance: Floats) -> None:
+    track = tracks[t]
+    for i in range(4):
+        track["place"][i] = state[i]
+        for j in range(4):
+            track["place_covariance"][i, j] = 0.5 * (covariance[i, j] + covariance[j, i])
