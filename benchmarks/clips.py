@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.packet import Packet
 
 __all__ = ["lengthened", "retimed", "scaled"]
 
@@ -66,23 +64,21 @@ def _remux(clip: Path, target: Path, rate_hz: Fraction, passes: int) -> None:
         with av.open(str(clip)) as source:
             stream = out.add_stream_from_template(source.streams.video[0])
         stream.time_base = 1 / (rate_hz * ticks)
-        frames = 0
+        written = 0
         for _ in range(passes):
+            begun = written
             with av.open(str(clip)) as source:
                 read = source.streams.video[0]
                 period = 1 / (read.average_rate * read.time_base)
-                for packet in _packets(source):
+                for packet in source.demux(read):
+                    if not packet.size:
+                        continue
                     # Distances between decoding and presentation stay whole frames, as they were.
                     decoded, shown = (
-                        round((time - (read.start_time or 0)) / period) for time in (packet.dts, packet.pts)
+                        begun + round((time - (read.start_time or 0)) / period) for time in (packet.dts, packet.pts)
                     )
-                    packet.dts, packet.pts = (frames + decoded) * ticks, (frames + shown) * ticks
-                    packet.duration, packet.time_base, packet.stream = ticks, stream.time_base, stream
+                    packet.dts, packet.pts, packet.duration = decoded * ticks, shown * ticks, ticks
+                    packet.time_base, packet.stream = stream.time_base, stream
                     out.mux(packet)
-                    last = decoded
-            frames += last + 1
+                    written += 1
     partial.replace(target)
-
-
-def _packets(source: av.container.InputContainer) -> Iterator[Packet]:
-    return (packet for packet in source.demux(video=0) if packet.size)

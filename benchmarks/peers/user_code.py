@@ -18,8 +18,8 @@ class Segmenter:
     Args:
         model: ONNX file, its sidecar beside it.
         size_hw: (H, W) of the network's input.
-        coarse: Take the winners on the network's own grid and enlarge those: faster, with edges in steps. Otherwise logits
-            are enlarged first, which gives the class map that Clearway gives.
+        coarse: Take the winners on the network's own grid and enlarge those: faster, with edges in steps. Otherwise
+            logits are enlarged first, which gives the class map that Clearway gives.
     """
 
     def __init__(self, model: Path, size_hw: tuple[int, int], *, coarse: bool = False) -> None:
