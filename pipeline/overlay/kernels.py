@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
-from pipeline.scene import BgrImage
+from pipeline.overlay.yuv_color import yuv_color
+from pipeline.overlay.yuv_kernels import blend_plain
+from pipeline.scene import BgrImage, Picture, YuvImage
 
-__all__ = ["blend_color", "blend_stroke", "smooth_boundary", "smooth_contour", "tint_scene", "trace"]
+__all__ = ["blend_color", "blend_stroke", "extent", "smooth_boundary", "smooth_contour", "tint_scene", "trace"]
 
 
 @kernel()
@@ -128,9 +130,8 @@ def _tint_pixels(
                 out[3 * x + channel] = (below * (256 - share) + road_color[channel] * share) >> 8
 
 
-@kernel()
 def blend_color(
-    picture: BgrImage,
+    picture: Picture,
     mask: NDArray[np.uint8],
     left: int,
     top: int,
@@ -142,7 +143,7 @@ def blend_color(
     """Blend one colour into a picture through a mask, in place; what lies outside the picture is cut off.
 
     Args:
-        picture: (H, W, 3), drawn into.
+        picture: Drawn into.
         mask: (h, w) 0 to 255.
         left: Column of the mask's first column in the picture.
         top: Row of its first row.
@@ -151,6 +152,25 @@ def blend_color(
         red: Red.
         opacity: Of 256, where the mask is 255.
     """
+    if isinstance(picture, YuvImage):
+        planes, color = picture.planes, yuv_color((blue, green, red), picture.matrix, picture.full_range)
+        blend_plain(planes.y, planes.u, planes.v, mask, left, top, *color, opacity)
+    else:
+        _blend_bgr(picture, mask, left, top, blue, green, red, opacity)
+
+
+@kernel()
+def _blend_bgr(
+    picture: BgrImage,
+    mask: NDArray[np.uint8],
+    left: int,
+    top: int,
+    blue: int,
+    green: int,
+    red: int,
+    opacity: int,
+) -> None:
+    """As `blend_color`; (H, W, 3)."""
     height, width = mask.shape
     first_row, last_row = max(0, -top), min(height, picture.shape[0] - top)
     first_column, last_column = max(0, -left), min(width, picture.shape[1] - left)
@@ -230,6 +250,22 @@ def smooth_contour(contour: NDArray[np.int32], half_window: int, step: int) -> N
         smooth[point, 1] = sum_y / (2 * half + 1) + 0.5
     smooth[kept] = smooth[0]
     return smooth
+
+
+@kernel()
+def extent(points: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    """The smallest x and y and the largest x and y of a polyline; (inf, inf, -inf, -inf) where it draws nothing.
+
+    Args:
+        points: (N, 2) float32 (x, y); those with a negative y do not count.
+    """
+    left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
+    for point in range(points.shape[0]):
+        x, y = points[point, 0], points[point, 1]
+        if y >= 0:
+            left, right = min(left, x), max(right, x)
+            top, bottom = min(top, y), max(bottom, y)
+    return left, top, right, bottom
 
 
 @kernel(fastmath=True)
