@@ -19,6 +19,7 @@ from pipeline.scene import Picture, YuvImage
 __all__ = ["Pen", "draw_lines", "fill_ellipse"]
 
 _SUBPIXEL_BITS = 4
+_UNIT = 1 << _SUBPIXEL_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +86,25 @@ def fill_ellipse(picture: Picture, center_px: tuple[float, float], radii_px: tup
         radii_px: Half of its width and of its height.
         color: BGR.
     """
-    unit = 1 << _SUBPIXEL_BITS
-    axes = (round(radii_px[0] * unit), round(radii_px[1] * unit))
-    center = (round(center_px[0] * unit), round(center_px[1] * unit))
     if not isinstance(picture, YuvImage):
+        center, axes = ((round(x * _UNIT), round(y * _UNIT)) for x, y in (center_px, radii_px))
         cv2.ellipse(picture, center, axes, 0, 0, 360, color, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
         return
-    left, top = (place // unit - extent // unit - 2 for place, extent in zip(center, axes, strict=True))
-    mask = np.zeros((2 * (axes[1] // unit) + 6, 2 * (axes[0] // unit) + 6), np.uint8)
-    within = (center[0] - left * unit, center[1] - top * unit)
-    cv2.ellipse(mask, within, axes, 0, 0, 360, (255,), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
-    blend_color(picture, mask, left, top, *color, 256)
+    # To a quarter of a pixel: nobody sees the rest, and most ellipses have been drawn before.
+    x, y, width, height = (round(4 * value) for value in (*center_px, *radii_px))
+    mask = _ellipse(x % 4, y % 4, width, height)
+    blend_color(picture, mask, x // 4 - mask.shape[1] // 2, y // 4 - mask.shape[0] // 2, *color, 256)
+
+
+@lru_cache(maxsize=1024)
+def _ellipse(x: int, y: int, width: int, height: int) -> NDArray[np.uint8]:
+    """A mask of an ellipse that lies so far right and below the middle; all in quarters of a pixel."""
+    columns, rows = width // 4 + 2, height // 4 + 2
+    mask = np.zeros((2 * rows, 2 * columns), np.uint8)
+    quarter = _UNIT // 4
+    center, axes = ((4 * columns + x) * quarter, (4 * rows + y) * quarter), (width * quarter, height * quarter)
+    cv2.ellipse(mask, center, axes, 0, 0, 360, (255,), -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return mask
 
 
 @lru_cache(maxsize=512)
