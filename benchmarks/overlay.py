@@ -1,7 +1,8 @@
-"""What drawing and encoding cost next to the encoder alone: python benchmarks/overlay.py CLIP [--rounds 9]
+"""What drawing and encoding cost next to the encoder alone: python -m benchmarks.overlay CLIP [--rounds 9]
 
-Per round, in turns, on the same scenes: drawing the overlay, encoding what was drawn, and encoding the recording's own
-pictures, which is what the encoder costs without us. CPU time of the whole process a frame; trust the ratios.
+Per round, in turns, on the same scenes: encoding the recording's own planes, which is what the encoder costs without
+us; drawing upon planes and encoding those, as `replay` does for videos; and drawing in BGR, conversions before and after
+included, as it does where a window shows the picture too. CPU time of the whole process a frame; trust the ratios.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 
+from benchmarks.peers.comparison import median_interval
 from engines.artifact import find_model, load_artifact
 from engines.factory import choose_input_size, open_engine
 from pipeline.overlay import Hud, OverlayPainter
 from pipeline.perception import Perception
-from pipeline.scene import BgrImage, Scene
+from pipeline.scene import Picture, Scene, YuvImage
 from pipeline.sinks.h264 import H264Writer
 from pipeline.sources import open_source
 from pipeline.timings import StageTimings
@@ -44,15 +48,22 @@ def scenes_of(clip: Path, count: int, step: int) -> list[Scene]:
     return scenes
 
 
-def encode(pictures: list[BgrImage]) -> None:
+def encode(pictures: Sequence[Picture]) -> None:
     """Encode as `VideoSink` does, into nothing."""
     height, width = pictures[0].shape[:2]
-    writer = H264Writer(
-        av.open(os.devnull, "w", format="mp4", options={"movflags": "frag_every_frame"}), (height, width), Fraction(30)
-    )
+    container = av.open(os.devnull, "w", format="mp4", options={"movflags": "frag_every_frame"})
+    writer = H264Writer(container, (height, width), Fraction(30), like=pictures[0])
     for number, picture in enumerate(pictures):
         writer.encode(picture, number / 30)
     writer.finish()
+
+
+def recorded(scene: Scene) -> YuvImage:
+    """The scene's frame as the decoder gave it, in one piece."""
+    planes = scene.frame.planes
+    assert planes is not None
+    pixels = np.concatenate([planes.y.ravel(), planes.u.ravel(), planes.v.ravel()])
+    return YuvImage(pixels.reshape(-1, planes.y.shape[1]), planes.matrix, planes.full_range)
 
 
 def cpu_ms(work: Callable[[], object], frames: int) -> float:
@@ -72,22 +83,28 @@ def main() -> None:
     args = parser.parse_args()
 
     scenes = scenes_of(args.clip, args.scenes, args.step)
-    pictures = [scene.frame.image for scene in scenes]
+    originals = [recorded(scene) for scene in scenes]
     painter = OverlayPainter()
-    drawn = [painter.draw(scene, _HUD) for scene in scenes]
-    encode(drawn)
-    rows = []
-    for _ in range(args.rounds):
-        draw = cpu_ms(lambda: [painter.draw(scene, _HUD) for scene in scenes], len(scenes))
-        ours = cpu_ms(lambda: encode(drawn), len(scenes))
-        alone = cpu_ms(lambda: encode(pictures), len(scenes))
-        rows.append((draw, ours, alone, (draw + ours) / alone))
-    for title, column in zip(
-        ("draw", "encode the drawn", "encode the recording", "(draw + encode) / encoder"),
-        zip(*rows, strict=True),
-        strict=True,
-    ):
-        print(f"{title:26} {statistics.median(column):7.3f}   ({min(column):.3f} to {max(column):.3f})")
+
+    def through_bgr() -> None:
+        encode([painter.draw(replace(scene, frame=replace(scene.frame)), _HUD) for scene in scenes])
+
+    ways: dict[str, Callable[[], object]] = {
+        "encoder alone": lambda: encode(originals),
+        "draw upon planes": lambda: [painter.draw_planes(scene, _HUD) for scene in scenes],
+        "draw upon planes, encode": lambda: encode([painter.draw_planes(scene, _HUD) for scene in scenes]),
+        "draw in BGR, encode": through_bgr,
+    }
+    for work in ways.values():
+        work()
+    rows = [{name: cpu_ms(work, len(scenes)) for name, work in ways.items()} for _ in range(args.rounds)]
+    for name in ways:
+        column = [row[name] for row in rows]
+        share = median_interval([row[name] / row["encoder alone"] for row in rows])
+        print(
+            f"{name:26} {statistics.median(column):7.3f} ms   "
+            f"{share[0]:.3f} of the encoder ({share[1]:.3f} to {share[2]:.3f})"
+        )
 
 
 if __name__ == "__main__":

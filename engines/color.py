@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ColorMatrix", "rgb_from_yuv"]
+__all__ = ["ColorMatrix", "rgb_from_yuv", "yuv_from_rgb"]
 
 ColorMatrix = Literal["bt601", "bt709"]
 
@@ -39,3 +39,11 @@ def rgb_from_yuv(matrix: ColorMatrix, full_range: bool) -> tuple[NDArray[np.floa
     )
     offsets = -weights @ np.array([luma_zero, 128.0, 128.0])
     return weights.astype(np.float32), offsets.astype(np.float32)
+
+
+@lru_cache
+def yuv_from_rgb(matrix: ColorMatrix, full_range: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(3, 3) weights and (3,) offsets: (Y, U, V) = weights · rgb + offsets, in units of 0 to 255."""
+    weights, offsets = rgb_from_yuv(matrix, full_range)
+    inverse = np.linalg.inv(weights.astype(np.float64))
+    return inverse, -inverse @ offsets

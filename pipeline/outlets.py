@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from pipeline.scene import BgrImage, Scene
-from pipeline.sinks.base import Sink, SinkClosed
+from pipeline.overlay import Hud, OverlayPainter
+from pipeline.scene import Picture, Scene, YuvImage
+from pipeline.sinks.base import PlanarSink, Sink, SinkClosed
 from pipeline.stage import Channel
 from pipeline.timings import StageTimings
 
-__all__ = ["Outlet", "serve_windows"]
+__all__ = ["Outlet", "draw_for", "serve_windows"]
 
 
 class Outlet:
@@ -27,7 +28,7 @@ class Outlet:
     def __init__(
         self,
         sink: Sink,
-        channel: Channel[tuple[Scene, BgrImage | None]],
+        channel: Channel[tuple[Scene, Picture | None]],
         timings: StageTimings,
         on_failure: Callable[[Sink, Exception], None],
         on_closed: Callable[[], None],
@@ -68,9 +69,23 @@ class Outlet:
         except Exception as error:
             self._on_failure(self.sink, error)
 
-    def _write(self, scene: Scene, picture: BgrImage | None) -> None:
-        with self._timings.measure(self.sink.name):
-            self.sink.write(scene, picture if self.sink.needs_overlay else None)
+    def _write(self, scene: Scene, picture: Picture | None) -> None:
+        sink = self.sink
+        with self._timings.measure(sink.name):
+            if not sink.needs_overlay or picture is None:
+                sink.write(scene, None)
+            elif not isinstance(picture, YuvImage):
+                sink.write(scene, picture)
+            else:
+                assert isinstance(sink, PlanarSink), f"{sink.name} takes no planes"
+                sink.write_planes(scene, picture)
+
+
+def draw_for(outlets: Iterable[Outlet], painter: OverlayPainter, scene: Scene, hud: Hud) -> Picture:
+    """Draw a scene once for all sinks that want pictures: upon the frame's own planes where all of them take those."""
+    if all(isinstance(outlet.sink, PlanarSink) for outlet in outlets if outlet.sink.needs_overlay):
+        return painter.draw_planes(scene, hud)
+    return painter.draw(scene, hud)
 
 
 def serve_windows(outlets: Sequence[Outlet], timeout_s: float) -> bool:

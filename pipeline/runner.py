@@ -23,7 +23,7 @@ from itertools import takewhile
 
 from pipeline.capture import Capture
 from pipeline.errors import ClearwayError
-from pipeline.outlets import Outlet, serve_windows
+from pipeline.outlets import Outlet, draw_for, serve_windows
 from pipeline.overlay import Hud, OverlayPainter
 from pipeline.perception import Perception
 from pipeline.scene import Scene
@@ -210,7 +210,7 @@ class Runner:
                 picture = None
                 if painter is not None:
                     with self._timings.measure("overlay"):
-                        picture = painter.draw(scene, self._hud())
+                        picture = draw_for(self._outlets, painter, scene, self._hud())
                 for outlet in self._outlets:
                     outlet.channel.put((scene, picture))
         finally:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +27,13 @@ __all__ = [
     "ClassMap",
     "DrivableArea",
     "Frame",
+    "Picture",
     "Recognition",
     "RoadUser",
     "Scene",
     "Segmentation",
     "Visibility",
+    "YuvImage",
     "YuvPlanes",
 ]
 
@@ -59,6 +61,38 @@ class YuvPlanes:
     v: NDArray[np.uint8]
     matrix: Literal["bt601", "bt709"]
     full_range: bool
+
+
+@dataclass(frozen=True)
+class YuvImage:
+    """A drawn picture in a video's own colours: what an encoder wants, at half the bytes of BGR.
+
+    Attributes:
+        pixels: (H · 3 / 2, W) uint8, C-contiguous, H and W even ("I420"): the luma, then the blue and then the red
+            differences of half the size each way, each plane without a gap.
+        matrix: Which standard's coefficients they are of.
+        full_range: True for 0..255 luma.
+    """
+
+    pixels: NDArray[np.uint8]
+    matrix: Literal["bt601", "bt709"]
+    full_range: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, 3), as of a BGR picture."""
+        return self.pixels.shape[0] * 2 // 3, self.pixels.shape[1], 3
+
+    @cached_property
+    def planes(self) -> YuvPlanes:
+        """Views of `pixels`."""
+        height, width, _ = self.shape
+        u, v = self.pixels[height:].reshape(2, height // 2, width // 2)
+        return YuvPlanes(self.pixels[:height], u, v, self.matrix, self.full_range)
+
+
+Picture: TypeAlias = BgrImage | YuvImage
+"""What is drawn upon and shown; both have a `shape` of (H, W, 3)."""
 
 
 @dataclass(frozen=True)

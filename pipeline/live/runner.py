@@ -22,7 +22,7 @@ from pipeline.live.ledger import Ledger
 from pipeline.live.status import CameraStatus, LiveStatus
 from pipeline.live.supervisor import Supervisor
 from pipeline.live.watch import OpenPerception, Watch
-from pipeline.outlets import Outlet, serve_windows
+from pipeline.outlets import Outlet, draw_for, serve_windows
 from pipeline.overlay import Hud, OverlayPainter
 from pipeline.scene import Scene
 from pipeline.sinks.base import Sink
@@ -232,7 +232,7 @@ class LiveRunner:
             picture = None
             if any(getattr(outlet.sink, "wants_picture", True) for outlet in wanting):
                 with self._timings.measure("overlay"):
-                    picture = painters[scene.frame.camera].draw(scene, self._hud(scene))
+                    picture = draw_for(wanting, painters[scene.frame.camera], scene, self._hud(scene))
             for outlet in wanting:
                 outlet.channel.put((scene, picture))
 

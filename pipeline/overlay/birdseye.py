@@ -16,7 +16,7 @@ from pipeline.overlay.pen import Pen, draw_lines
 from pipeline.overlay.road_users import rounded_rectangle
 from pipeline.overlay.style import AMBER, DANGER, GREY, PANEL, ROAD_NEAR, WHITE, Color, Style, instance_color
 from pipeline.road.occupancy import FREE, OCCUPIED, occupancy_grid
-from pipeline.scene import BgrImage, RoadUser, Scene
+from pipeline.scene import BgrImage, Picture, RoadUser, Scene
 
 __all__ = ["BirdseyePainter"]
 
@@ -47,14 +47,18 @@ class BirdseyePainter:
     def __init__(self, style: Style, height: int) -> None:
         self._style = style
         self._px_m = max(2.0, _HEIGHT * height / (_AHEAD_M + _BEHIND_M))
-        self._size_hw = (round((_AHEAD_M + _BEHIND_M) * self._px_m), round(2.0 * _ASIDE_M * self._px_m))
+        # Even, as planes of colour differences want it.
+        self._size_hw = (
+            2 * round((_AHEAD_M + _BEHIND_M) * self._px_m / 2.0),
+            2 * round(_ASIDE_M * self._px_m),
+        )
         self._layer = np.zeros(self._size_hw, np.uint8)
         palette = np.array([PANEL, PANEL, PANEL], np.float64)
         palette[FREE] += 0.62 * (np.array(ROAD_NEAR) - palette[FREE])
         palette[OCCUPIED] = _BLOCKED
         self._palette = palette.round().astype(np.uint8)
 
-    def draw(self, picture: BgrImage, scene: Scene) -> None:
+    def draw(self, picture: Picture, scene: Scene) -> None:
         """Draw what the scene knows in metres; nothing where it knows nothing, or where there is no room."""
         road, (height, width) = scene.road, self._size_hw
         margin = self._style.margin_px
@@ -66,9 +70,8 @@ class BirdseyePainter:
         for user in sorted(scene.road_users, key=lambda user: user.area_px):
             self._draw_user(inset, user)
         self._draw_vehicle(inset)
-        left = picture.shape[1] - margin - width
-        below = picture[margin : margin + height, left : left + width]
-        lay_picture(below, inset, rounded_rectangle(height, width, margin), _PANEL_OPACITY)
+        left, top = (picture.shape[1] - margin - width) // 2 * 2, margin // 2 * 2
+        lay_picture(picture, inset, rounded_rectangle(height, width, margin), left, top, _PANEL_OPACITY)
 
     def _draw_cells(self, scene: Scene, road: RoadScene) -> BgrImage:
         grid = occupancy_grid(scene, road.view, cell_m=_CELL_M, ahead_m=_AHEAD_M, aside_m=_ASIDE_M)

@@ -11,7 +11,7 @@ from pipeline.overlay.lettering import SEMIBOLD, draw_text, text_width
 from pipeline.overlay.pen import Pen, draw_lines
 from pipeline.overlay.road_users import Rectangle, rounded_rectangle
 from pipeline.overlay.style import AMBER, PANEL, WHITE, Style
-from pipeline.scene import BgrImage
+from pipeline.scene import Picture
 
 __all__ = ["clear_words", "draw_corridor", "strip_lines"]
 
@@ -21,11 +21,11 @@ _FARTHEST_M = 60.0
 """Beyond, the two edges of the strip run into one."""
 
 
-def draw_corridor(picture: BgrImage, road: RoadScene, style: Style, layer: NDArray[np.uint8]) -> list[Rectangle]:
+def draw_corridor(picture: Picture, road: RoadScene, style: Style, layer: NDArray[np.uint8]) -> list[Rectangle]:
     """Draw both edges of the strip up to where it is clear, and there a bar with the distance.
 
     Args:
-        picture: (H, W, 3), drawn into.
+        picture: Drawn into.
         road: The road in metres.
         style: Sizes.
         layer: (H, W) uint8 scratch, 0 everywhere before and after.
@@ -73,7 +73,7 @@ def _in_picture(road: RoadScene, points_m: NDArray[np.float64]) -> NDArray[np.fl
     return np.asarray(pixels, np.float32)
 
 
-def _draw_distance(picture: BgrImage, text: str, bar: NDArray[np.float32], style: Style) -> Rectangle:
+def _draw_distance(picture: Picture, text: str, bar: NDArray[np.float32], style: Style) -> Rectangle:
     """A small plate on the middle of the bar, below it: above it stands what is in the way."""
     size = max(9, round(0.95 * style.text_px))
     padding = max(2, round(size * 0.36))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
+from engines.color import ColorMatrix
 from pipeline.overlay import style
 from pipeline.overlay.kernels import smooth_boundary, tint_scene
 from pipeline.overlay.pen import Pen, draw_lines
-from pipeline.scene import BgrImage, DrivableArea, Scene
+from pipeline.overlay.yuv_color import yuv_color
+from pipeline.overlay.yuv_kernels import rows_of, tint_planes
+from pipeline.scene import BgrImage, DrivableArea, Picture, Scene, YuvImage
 
 __all__ = ["GroundPainter", "words"]
 
@@ -26,7 +31,9 @@ class GroundPainter:
     """Draws the road for pictures of one size and one set of classes."""
 
     def __init__(self, classes: tuple[SegmentationClass, ...], height: int, width: int, line_px: int) -> None:
-        self._class_keep, self._class_tint = _class_tables(classes, width)
+        self._class_keep, class_tint = _class_tables(classes)
+        self._class_tint = np.tile(class_tint, (1, width))
+        self._yuv = _YuvColors(classes, height)
         self._road_color, self._road_opacity = _road_gradient(height)
         self._softness_px = 2 * line_px + 1
         self._step = max(2, width // 213)
@@ -55,7 +62,41 @@ class GroundPainter:
         )
         return picture
 
-    def draw_boundary(self, picture: BgrImage, drivable: DrivableArea, layer: NDArray[np.uint8]) -> None:
+    def draw_planes(self, scene: Scene, picture: YuvImage) -> None:
+        """The same into planes, from those of the frame, which must have some; into every pixel."""
+        class_ids, planes, drawn = (
+            np.ascontiguousarray(scene.segmentation.class_ids),
+            scene.frame.planes,
+            picture.planes,
+        )
+        assert planes is not None
+        mask, side = scene.drivable.mask, self._softness_px
+        top, bottom = rows_of(mask)
+        top, bottom = max(0, top - side), bottom + side
+        road = self._road_mask[top:bottom]
+        if len(road):
+            np.multiply(mask[top : top + len(road)], 255, out=road)
+            cv2.blur(road, (side, side), dst=road)
+        colors = self._yuv.of(picture)
+        tint_planes(
+            planes.y,
+            planes.u,
+            planes.v,
+            class_ids,
+            road,
+            top,
+            words(class_ids),
+            words(road),
+            self._class_keep,
+            colors.class_tint,
+            colors.road_color,
+            self._road_opacity,
+            drawn.y,
+            drawn.u,
+            drawn.v,
+        )
+
+    def draw_boundary(self, picture: Picture, drivable: DrivableArea, layer: NDArray[np.uint8]) -> None:
         """Draw the free-space boundary as a glowing line into the picture."""
         rows = smooth_boundary(drivable.free_space_px, self._step, 2 * self._step)
         points = np.stack((np.arange(rows.size, dtype=np.float32) * self._step + 0.5, rows), axis=1)
@@ -68,16 +109,51 @@ def words(plane: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return plane.view(np.uint64) if width % 8 == 0 else np.empty((height, 0), np.uint64)
 
 
-def _class_tables(classes: tuple[SegmentationClass, ...], width: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """(256,) what stays of the picture, and (256, 3 W) the tint of a whole row, both of 256.
+class _YuvTables(NamedTuple):
+    """Colours of the ground as (Y, U, V).
+
+    Attributes:
+        class_tint: (256, 3) multiplied by its share of 256.
+        road_color: (H, 3) per row.
+    """
+
+    class_tint: NDArray[np.uint16]
+    road_color: NDArray[np.uint16]
+
+
+class _YuvColors:
+    """Those tables, for the colours of the video that is drawn upon."""
+
+    def __init__(self, classes: tuple[SegmentationClass, ...], height: int) -> None:
+        self._classes, self._height = classes, height
+        self._key: tuple[ColorMatrix, bool] | None = None
+        self._tables: _YuvTables
+
+    def of(self, picture: YuvImage) -> _YuvTables:
+        key = picture.matrix, picture.full_range
+        if self._key != key:
+            _, tint = _class_tables(self._classes, *key)
+            road = [
+                yuv_color((blue, green, red), *key) for blue, green, red in _road_gradient(self._height)[0].tolist()
+            ]
+            self._key, self._tables = key, _YuvTables(tint, np.array(road, np.uint16))
+        return self._tables
+
+
+def _class_tables(
+    classes: tuple[SegmentationClass, ...], matrix: ColorMatrix | None = None, full_range: bool = False
+) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """(256,) what stays of the picture, and (256, 3) the tint, BGR or in that matrix's (Y, U, V), both of 256.
 
     Values that no class has, such as void where nobody looked at the frame, leave it as it is.
     """
     shares, colors = np.zeros(256, np.uint16), np.zeros((256, 3), np.uint16)
     for index, entry in enumerate(classes):
         shares[index] = round(_TINTS.get(entry.name, 0.0) * 256)
-        colors[index] = entry.color_rgb[::-1]
-    return 256 - shares, np.tile(colors * shares[:, None], (1, width))
+        red, green, blue = entry.color_rgb
+        bgr = blue, green, red
+        colors[index] = bgr if matrix is None else yuv_color(bgr, matrix, full_range)
+    return 256 - shares, colors * shares[:, None]
 
 
 def _road_gradient(height: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.color import yuv_from_rgb
 from pipeline.jit import kernel
-from pipeline.scene import BgrImage
+from pipeline.overlay.yuv_color import yuv_color
+from pipeline.overlay.yuv_kernels import blend_picture, blend_plain
+from pipeline.scene import BgrImage, Picture, YuvImage
 
-__all__ = ["blend_color", "blend_stroke", "lay_picture", "smooth_boundary", "smooth_contour", "tint_scene", "trace"]
+__all__ = [
+    "blend_color", "blend_stroke", "extent", "lay_picture", "smooth_boundary", "smooth_contour", "tint_scene", "trace",
+]  # fmt: skip
 
 
 @kernel()
@@ -128,9 +134,8 @@ def _tint_pixels(
                 out[3 * x + channel] = (below * (256 - share) + road_color[channel] * share) >> 8
 
 
-@kernel()
 def blend_color(
-    picture: BgrImage,
+    picture: Picture,
     mask: NDArray[np.uint8],
     left: int,
     top: int,
@@ -142,7 +147,7 @@ def blend_color(
     """Blend one colour into a picture through a mask, in place; what lies outside the picture is cut off.
 
     Args:
-        picture: (H, W, 3), drawn into.
+        picture: Drawn into.
         mask: (h, w) 0 to 255.
         left: Column of the mask's first column in the picture.
         top: Row of its first row.
@@ -151,6 +156,25 @@ def blend_color(
         red: Red.
         opacity: Of 256, where the mask is 255.
     """
+    if isinstance(picture, YuvImage):
+        planes, color = picture.planes, yuv_color((blue, green, red), picture.matrix, picture.full_range)
+        blend_plain(planes.y, planes.u, planes.v, mask, left, top, *color, opacity)
+    else:
+        _blend_bgr(picture, mask, left, top, blue, green, red, opacity)
+
+
+@kernel()
+def _blend_bgr(
+    picture: BgrImage,
+    mask: NDArray[np.uint8],
+    left: int,
+    top: int,
+    blue: int,
+    green: int,
+    red: int,
+    opacity: int,
+) -> None:
+    """As `blend_color`; (H, W, 3)."""
     height, width = mask.shape
     first_row, last_row = max(0, -top), min(height, picture.shape[0] - top)
     first_column, last_column = max(0, -left), min(width, picture.shape[1] - left)
@@ -166,16 +190,30 @@ def blend_color(
                 picture[row, column, 2] = (picture[row, column, 2] * rest + red * share) >> 8
 
 
-@kernel()
-def lay_picture(picture: BgrImage, other: BgrImage, mask: NDArray[np.uint8], opacity: int) -> None:
-    """Blend one picture over another of the same size through a mask, in place.
+def lay_picture(picture: Picture, other: BgrImage, mask: NDArray[np.uint8], left: int, top: int, opacity: int) -> None:
+    """Blend a smaller picture over another through a mask, in place.
 
     Args:
-        picture: (H, W, 3), drawn into.
-        other: (H, W, 3) what comes over it.
-        mask: (H, W) 0 to 255.
+        picture: Drawn into.
+        other: (h, w, 3) BGR what comes over it, h and w even; all of it lies inside.
+        mask: (h, w) 0 to 255.
+        left: Column of its first column in the picture, even.
+        top: Row of its first row, even.
         opacity: Of 256, where the mask is 255.
     """
+    if isinstance(picture, YuvImage):
+        planes, height, width = picture.planes, *mask.shape
+        weights, offsets = yuv_from_rgb(picture.matrix, picture.full_range)
+        y, u, v = cv2.split(cv2.transform(other, np.column_stack((weights[:, ::-1], offsets))))
+        u, v = (cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for plane in (u, v))
+        blend_picture(planes.y, planes.u, planes.v, y, u, v, mask, left, top, opacity)  # type: ignore[arg-type]
+    else:
+        _lay_bgr(picture[top : top + mask.shape[0], left : left + mask.shape[1]], other, mask, opacity)
+
+
+@kernel()
+def _lay_bgr(picture: BgrImage, other: BgrImage, mask: NDArray[np.uint8], opacity: int) -> None:
+    """As `lay_picture`; all three of one size."""
     for y in range(mask.shape[0]):
         for x in range(mask.shape[1]):
             share = (opacity * (mask[y, x] + (mask[y, x] >> 7))) >> 8
@@ -248,6 +286,22 @@ def smooth_contour(contour: NDArray[np.int32], half_window: int, step: int) -> N
         smooth[point, 1] = sum_y / (2 * half + 1) + 0.5
     smooth[kept] = smooth[0]
     return smooth
+
+
+@kernel()
+def extent(points: NDArray[np.float32]) -> tuple[float, float, float, float]:
+    """The smallest x and y and the largest x and y of a polyline; (inf, inf, -inf, -inf) where it draws nothing.
+
+    Args:
+        points: (N, 2) float32 (x, y); those with a negative y do not count.
+    """
+    left, top, right, bottom = np.inf, np.inf, -np.inf, -np.inf
+    for point in range(points.shape[0]):
+        x, y = points[point, 0], points[point, 1]
+        if y >= 0:
+            left, right = min(left, x), max(right, x)
+            top, bottom = min(top, y), max(bottom, y)
+    return left, top, right, bottom
 
 
 @kernel(fastmath=True)

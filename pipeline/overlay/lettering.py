@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.overlay.kernels import blend_color
 from pipeline.overlay.style import Color
-from pipeline.scene import BgrImage
+from pipeline.scene import Picture, YuvImage
 
 __all__ = ["REGULAR", "SEMIBOLD", "draw_text", "text_width"]
 
@@ -35,12 +39,12 @@ def text_width(text: str, size_px: int, weight: int = REGULAR) -> int:
 
 
 def draw_text(
-    picture: BgrImage, text: str, x: int, baseline: int, size_px: int, color: Color, weight: int = REGULAR
+    picture: Picture, text: str, x: int, baseline: int, size_px: int, color: Color, weight: int = REGULAR
 ) -> None:
     """Write a line of text into the picture; what does not fit is cut off.
 
     Args:
-        picture: (H, W, 3) uint8 BGR, drawn into.
+        picture: Drawn into.
         text: One line.
         x: Where it begins.
         baseline: Row that the letters stand on.
@@ -48,6 +52,32 @@ def draw_text(
         color: BGR.
         weight: `REGULAR` or `SEMIBOLD`.
     """
+    if isinstance(picture, YuvImage):
+        letters = _letters(text, size_px, weight)
+        blend_color(picture, letters.mask, x + letters.left, baseline + letters.top, *color, 256)
+    else:
+        _put(picture, text, x, baseline, size_px, color, weight)
+
+
+class _Letters(NamedTuple):
+    """A line of text as a mask, and where it lies from the beginning of the line and from what its letters stand on."""
+
+    mask: NDArray[np.uint8]
+    left: int
+    top: int
+
+
+@lru_cache(maxsize=1024)
+def _letters(text: str, size_px: int, weight: int) -> _Letters:
+    room = np.zeros((3 * size_px, text_width(text, size_px, weight) + 2 * size_px), np.uint8)
+    _put(room, text, size_px, 2 * size_px, size_px, (255,), weight)
+    left, top, width, height = cv2.boundingRect(room)
+    return _Letters(room[top : top + height, left : left + width].copy(), left - size_px, top - 2 * size_px)
+
+
+def _put(
+    picture: NDArray[np.uint8], text: str, x: int, baseline: int, size_px: int, color: tuple[int, ...], weight: int
+) -> None:
     if _HAS_TRUETYPE:
         cv2.putText(picture, text, (x, baseline), color, _font(), size_px, weight)
         return

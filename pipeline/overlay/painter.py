@@ -13,7 +13,8 @@ from pipeline.overlay.panel import Hud, PanelPainter, draw_alerts
 from pipeline.overlay.road_users import draw_road_users
 from pipeline.overlay.slate import draw_slate
 from pipeline.overlay.style import Style
-from pipeline.scene import BgrImage, Scene
+from pipeline.postprocess.pool import ImagePool
+from pipeline.scene import BgrImage, Picture, Scene, YuvImage
 
 __all__ = ["OverlayPainter"]
 
@@ -33,6 +34,7 @@ class OverlayPainter:
         self._panel: PanelPainter
         self._birdseye: BirdseyePainter
         self._layer: NDArray[np.uint8]
+        self._pool: ImagePool
 
     def draw(self, scene: Scene, hud: Hud | None = None) -> BgrImage:
         """Draw one scene.
@@ -57,6 +59,27 @@ class OverlayPainter:
             return slate
         self._fit(scene)
         picture = self._ground.draw(scene)
+        self._draw_upon(picture, scene, hud)
+        picture.flags.writeable = False
+        return picture
+
+    def draw_planes(self, scene: Scene, hud: Hud | None = None) -> Picture:
+        """The same upon a copy of the frame's own planes: no conversion to BGR before, and none after it for encoders.
+
+        Returns:
+            A `YuvImage` that belongs to whoever holds it; a BGR picture where the frame has no planes, or an odd
+            width or height, or where there is no signal.
+        """
+        planes, (height, width) = scene.frame.planes, scene.frame.size_hw
+        if planes is None or not scene.has_signal or height % 2 or width % 2:
+            return self.draw(scene, hud)
+        self._fit(scene)
+        picture = YuvImage(self._pool.take(), planes.matrix, planes.full_range)
+        self._ground.draw_planes(scene, picture)
+        self._draw_upon(picture, scene, hud)
+        return picture
+
+    def _draw_upon(self, picture: Picture, scene: Scene, hud: Hud | None) -> None:
         self._ground.draw_boundary(picture, scene.drivable, self._layer)
         taken = [] if scene.road is None else draw_corridor(picture, scene.road, self._style, self._layer)
         draw_road_users(picture, scene.road_users, self._style, self._layer, taken)
@@ -64,8 +87,6 @@ class OverlayPainter:
             self._birdseye.draw(picture, scene)
         draw_alerts(picture, scene, self._style)
         self._panel.draw(picture, scene, hud)
-        picture.flags.writeable = False
-        return picture
 
     def _fit(self, scene: Scene) -> None:
         """Make the parts anew when the first scene comes, or one of another size or of other classes."""
@@ -78,4 +99,5 @@ class OverlayPainter:
         self._panel = PanelPainter(self._style)
         self._birdseye = BirdseyePainter(self._style, height)
         self._layer = np.zeros((height, width), np.uint8)
+        self._pool = ImagePool((height * 3 // 2, width))
         self._fits = ((height, width), classes)

@@ -10,7 +10,7 @@ from pipeline.overlay.kernels import blend_color
 from pipeline.overlay.lettering import REGULAR, SEMIBOLD, draw_text, text_width
 from pipeline.overlay.road_users import rounded_rectangle
 from pipeline.overlay.style import AMBER, GREY, PANEL, WHITE, Color, Style, ink_on, instance_color
-from pipeline.scene import BgrImage, Scene
+from pipeline.scene import Picture, Scene
 
 __all__ = ["Hud", "PanelPainter", "count_road_users", "draw_alerts"]
 
@@ -59,7 +59,7 @@ class PanelPainter:
         self._style = style
         self._width = 0
 
-    def draw(self, picture: BgrImage, scene: Scene, hud: Hud | None) -> None:
+    def draw(self, picture: Picture, scene: Scene, hud: Hud | None) -> None:
         """Draw the figures of a run and what the scene holds; the latter alone where `hud` is None."""
         style = self._style
         if not style.with_text:
@@ -111,7 +111,7 @@ class PanelPainter:
         return lines
 
 
-def draw_alerts(picture: BgrImage, scene: Scene, style: Style) -> None:
+def draw_alerts(picture: Picture, scene: Scene, style: Style) -> None:
     """Write the alerts one above the other, the first lowest, in the middle at the bottom."""
     if not style.with_text:
         return
@@ -167,7 +167,7 @@ def _shortened(line: list[_Span], available_px: int) -> list[_Span]:
     return line or [_Span("", 9, GREY)]
 
 
-def _draw_line(picture: BgrImage, line: list[_Span], x: int, baseline: int) -> None:
+def _draw_line(picture: Picture, line: list[_Span], x: int, baseline: int) -> None:
     for span in line:
         x += round(span.gap * span.size_px)
         draw_text(picture, span.text, x, baseline, span.size_px, span.color, span.weight)

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from pipeline.overlay.kernels import blend_color, smooth_contour
 from pipeline.overlay.lettering import SEMIBOLD, draw_text, text_width
-from pipeline.overlay.pen import Pen, draw_lines
+from pipeline.overlay.pen import Pen, draw_lines, fill_ellipse
 from pipeline.overlay.style import DANGER, Color, Style, ink_on, instance_color
-from pipeline.scene import BgrImage, RoadUser
+from pipeline.scene import Picture, RoadUser
 
 __all__ = ["draw_road_users", "rounded_rectangle"]
 
 _FILL_OPACITY = 72
-_SUBPIXEL_BITS = 4
 _SMALLEST_LABELLED = 2.0
 """Road users lower than this many text sizes get no label: it would hide more than it tells."""
 
@@ -30,7 +29,7 @@ Rectangle = tuple[int, int, int, int]
 
 
 def draw_road_users(
-    picture: BgrImage,
+    picture: Picture,
     road_users: tuple[RoadUser, ...],
     style: Style,
     layer: NDArray[np.uint8],
@@ -40,7 +39,7 @@ def draw_road_users(
     they cover neither another label nor somebody small.
 
     Args:
-        picture: (H, W, 3), drawn into.
+        picture: Drawn into.
         road_users: Whom to draw.
         style: Sizes.
         layer: (H, W) uint8 scratch, 0 everywhere before and after.
@@ -90,7 +89,7 @@ def _height(user: RoadUser) -> int:
     return user.box_xyxy[3] - user.box_xyxy[1]
 
 
-def _draw_body(picture: BgrImage, user: RoadUser, color: Color, line_px: int, layer: NDArray[np.uint8]) -> None:
+def _draw_body(picture: Picture, user: RoadUser, color: Color, line_px: int, layer: NDArray[np.uint8]) -> None:
     left, top = user.box_xyxy[:2]
     mask = user.mask * np.uint8(255)
     blend_color(picture, mask, left, top, *color, _FILL_OPACITY)
@@ -103,17 +102,14 @@ def _draw_body(picture: BgrImage, user: RoadUser, color: Color, line_px: int, la
     draw_lines(picture, lines, Pen(color, 1.2 * line_px, 1.0, (0, 0, 0), 1.6 * line_px, 0.4), layer)
 
 
-def _draw_foot(picture: BgrImage, user: RoadUser, color: Color, line_px: int) -> None:
+def _draw_foot(picture: Picture, user: RoadUser, color: Color, line_px: int) -> None:
     """A small disc, seen flat as it would lie on the road."""
-    unit = 1 << _SUBPIXEL_BITS
-    center = (round(user.foot_px[0] * unit), round(user.foot_px[1] * unit))
     radius = min(4.5 * line_px, 0.3 * (user.box_xyxy[2] - user.box_xyxy[0]) + 1)
     for extra, fill in ((0.45 * line_px + 0.6, (255, 255, 255)), (0.0, color)):
-        axes = (round((radius + extra) * unit), round((0.5 * radius + extra) * unit))
-        cv2.ellipse(picture, center, axes, 0, 0, 360, fill, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        fill_ellipse(picture, user.foot_px, (radius + extra, 0.5 * radius + extra), fill)
 
 
-def _draw_label(picture: BgrImage, user: RoadUser, style: Style, taken: list[Rectangle]) -> Rectangle | None:
+def _draw_label(picture: Picture, user: RoadUser, style: Style, taken: list[Rectangle]) -> Rectangle | None:
     text = _words(user)
     padding = max(2, round(style.text_px * 0.36))
     width = text_width(text, style.text_px, SEMIBOLD) + 2 * padding

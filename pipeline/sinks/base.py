@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from pipeline.scene import BgrImage, Scene
+from pipeline.scene import BgrImage, Scene, YuvImage
 
-__all__ = ["Sink", "SinkClosed"]
+__all__ = ["PlanarSink", "Sink", "SinkClosed"]
 
 
 class SinkClosed(Exception):  # noqa: N818 - a wish, not an error
@@ -47,4 +47,21 @@ class Sink(Protocol):
 
         Raises:
             SinkError: What was written could not be finished.
+        """
+
+
+@runtime_checkable
+class PlanarSink(Sink, Protocol):
+    """A sink that would make planes of a BGR picture anyway: it takes pictures that were drawn upon planes as they are.
+
+    It gets them where every sink that wants the picture is of this kind, and BGR pictures all the same where there are
+    no planes to draw upon.
+    """
+
+    def write_planes(self, scene: Scene, picture: YuvImage) -> None:
+        """As `write`.
+
+        Args:
+            scene: The scene.
+            picture: The overlay; not written to.
         """

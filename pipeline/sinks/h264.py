@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import av
 import cv2
@@ -14,8 +14,9 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
-from pipeline.scene import BgrImage
-from pipeline.sinks.yuv import fill_planes
+from engines.color import ColorMatrix
+from pipeline.scene import BgrImage, Picture, YuvImage
+from pipeline.sinks.yuv import fill_planes, yuv_weights
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from av.video.plane import VideoPlane
     from av.video.stream import VideoStream
 
-__all__ = ["KEYFRAME_EVERY_S", "TICKS_PER_S", "H264Writer", "fitted"]
+__all__ = ["KEYFRAME_EVERY_S", "TICKS_PER_S", "H264Writer", "bgr_of", "fitted"]
 
 TICKS_PER_S = 90_000
 """Time base of MPEG: holds every usual frame rate, 23.976 and 29.97 Hz included, without rounding drift."""
@@ -40,10 +41,8 @@ _X264_OPTIONS = {
     "tune": "zerolatency",
     "forced-idr": "1",
     "g": "600",
-    "colorspace": "bt709",
     "color_primaries": "bt709",
     "color_trc": "bt709",
-    "color_range": "tv",
 }
 
 
@@ -64,11 +63,12 @@ def fitted(picture: BgrImage, size_hw: tuple[int, int]) -> BgrImage:
 
 
 class H264Writer:
-    """x264 and the container around it, for pictures of one size.
+    """x264 and the container around it, for pictures of one size and in one colour space.
 
     Playback starts at 0, whatever the time of the first picture; distances are the source's own. A time that does not
     advance is moved to one tick (11 µs) after its predecessor. H.264 in 4:2:0 has even sizes only: an odd width or
-    height is padded by repeating the last column or row. Colours are BT.709, limited range, and tagged so.
+    height is padded by repeating the last column or row. Colours are tagged as what they are; BGR becomes BT.709 of
+    limited range, unless other pictures came before.
 
     Attributes:
         size_hw: (H, W) of the pictures.
@@ -81,6 +81,7 @@ class H264Writer:
         rate_hz: Fraction,
         *,
         threads: int | None = None,
+        like: Picture | None = None,
         before_packet: Callable[[bool], None] = lambda _: None,
         after_packet: Callable[[], None] = lambda: None,
     ) -> None:
@@ -91,6 +92,7 @@ class H264Writer:
             size_hw: (H, W) in pixels.
             rate_hz: A hint for the encoder, and the duration of a lone picture.
             threads: Of the encoder; None takes half of the cores, at most four.
+            like: A picture in whose colour space all are encoded; others are converted.
             before_packet: Called before each picture is handed to the container, with whether decoding can begin there.
             after_packet: Called when the container has taken it.
         """
@@ -98,7 +100,9 @@ class H264Writer:
         self._container = container
         self._before_packet, self._after_packet = before_packet, after_packet
         height, width = size_hw
-        self._stream: VideoStream = container.add_stream("libx264", rate=rate_hz, options=_X264_OPTIONS)
+        self._matrix, self._full_range = _colors(like)
+        tags = {"colorspace": _MATRICES[self._matrix].tag, "color_range": "pc" if self._full_range else "tv"}
+        self._stream: VideoStream = container.add_stream("libx264", rate=rate_hz, options=_X264_OPTIONS | tags)
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = self._stream.codec_context.time_base = Fraction(1, TICKS_PER_S)
@@ -109,8 +113,8 @@ class H264Writer:
         self._next_keyframe_tick = 0
         self._interval_ticks = round(TICKS_PER_S / rate_hz)
 
-    def encode(self, picture: BgrImage, source_time_s: float) -> None:
-        """Encode one picture, (H, W, 3) uint8 BGR of `size_hw`, and hand it to the container at once.
+    def encode(self, picture: Picture, source_time_s: float) -> None:
+        """Encode one picture of `size_hw` and hand it to the container at once.
 
         Raises:
             FFmpegError: The encoder or the container failed.
@@ -139,13 +143,21 @@ class H264Writer:
         finally:
             self._container.close()
 
-    def _to_yuv(self, picture: BgrImage) -> av.VideoFrame:
+    def _to_yuv(self, picture: Picture) -> av.VideoFrame:
+        if isinstance(picture, YuvImage) and _colors(picture) == (self._matrix, self._full_range):
+            return self._tagged(av.VideoFrame.from_numpy_buffer(picture.pixels, "yuv420p"))  # without a copy
+        image = bgr_of(picture) if isinstance(picture, YuvImage) else picture
         height, width = self.size_hw
         if height % 2 or width % 2:
-            picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        frame = av.VideoFrame(picture.shape[1], picture.shape[0], "yuv420p")
-        frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
-        fill_planes(np.ascontiguousarray(picture).reshape(picture.shape[0], -1), *map(_plane, frame.planes))
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        frame = self._tagged(av.VideoFrame(image.shape[1], image.shape[0], "yuv420p"))
+        weights = yuv_weights(self._matrix, self._full_range)
+        fill_planes(np.ascontiguousarray(image).reshape(image.shape[0], -1), weights, *map(_plane, frame.planes))
+        return frame
+
+    def _tagged(self, frame: av.VideoFrame) -> av.VideoFrame:
+        frame.colorspace = _MATRICES[self._matrix].of_frame
+        frame.color_range = ColorRange.JPEG if self._full_range else ColorRange.MPEG
         return frame
 
     def _mux(self, packets: Iterable[Packet[VideoStream]]) -> None:
@@ -155,6 +167,29 @@ class H264Writer:
             self._before_packet(packet.is_keyframe)
             self._container.mux(packet)
             self._after_packet()
+
+
+class _Matrix(NamedTuple):
+    """What a matrix is called: by x264, and by FFmpeg in frames and in conversions."""
+
+    tag: str
+    of_frame: Colorspace
+
+
+_MATRICES: dict[ColorMatrix, _Matrix] = {
+    "bt601": _Matrix("smpte170m", Colorspace.ITU601),
+    "bt709": _Matrix("bt709", Colorspace.ITU709),
+}
+
+
+def _colors(picture: Picture | None) -> tuple[ColorMatrix, bool]:
+    return (picture.matrix, picture.full_range) if isinstance(picture, YuvImage) else ("bt709", False)
+
+
+def bgr_of(picture: YuvImage) -> BgrImage:
+    """(H, W, 3) of a picture in planes: for the rare one that does not fit those before it."""
+    frame = av.VideoFrame.from_numpy_buffer(picture.pixels, "yuvj420p" if picture.full_range else "yuv420p")
+    return np.asarray(frame.to_ndarray(format="bgr24", src_colorspace=_MATRICES[picture.matrix].of_frame), np.uint8)
 
 
 def _plane(plane: VideoPlane) -> NDArray[np.uint8]:

@@ -16,8 +16,8 @@ import av
 from av.error import FFmpegError
 
 from pipeline.errors import SinkError
-from pipeline.scene import BgrImage, Scene
-from pipeline.sinks.h264 import H264Writer, fitted
+from pipeline.scene import BgrImage, Picture, Scene, YuvImage
+from pipeline.sinks.h264 import H264Writer, bgr_of, fitted
 from pipeline.sinks.output_file import OutputFile, explain
 
 __all__ = ["VIDEO_FORMATS", "VideoSink"]
@@ -68,14 +68,27 @@ class VideoSink:
         """
         if picture is None:
             raise ValueError("VideoSink.write needs the drawn picture")
+        self._encode(scene, picture)
+
+    def write_planes(self, scene: Scene, picture: YuvImage) -> None:
+        """The same, without a conversion. A file has the colour space of its first picture.
+
+        Raises:
+            SinkError: As `write`.
+        """
+        self._encode(scene, picture)
+
+    def _encode(self, scene: Scene, picture: Picture) -> None:
         if self._file.closed or self._file.failure is not None:
             raise SinkError(f"cannot write {self.name}: it was closed, or failed before")
         if self._encoder is None and not scene.has_signal:
             return  # The file takes the size of the camera's pictures: wait for the first.
         if self._encoder is None:
-            self._encoder = self._open_encoder((picture.shape[0], picture.shape[1]))
+            self._encoder = self._open_encoder(picture)
         encoder = self._encoder
-        self._guard(lambda: encoder.encode(fitted(picture, encoder.size_hw), scene.frame.source_time_s))
+        if picture.shape[:2] != encoder.size_hw:
+            picture = fitted(bgr_of(picture) if isinstance(picture, YuvImage) else picture, encoder.size_hw)
+        self._guard(lambda: encoder.encode(picture, scene.frame.source_time_s))
 
     def close(self) -> None:
         """Encode what is buffered and finish the file; a file without a single frame is not left behind.
@@ -91,10 +104,11 @@ class VideoSink:
         finally:
             self._file.close()
 
-    def _open_encoder(self, size_hw: tuple[int, int]) -> H264Writer:
+    def _open_encoder(self, picture: Picture) -> H264Writer:
         container_format, container_options = VIDEO_FORMATS[self._file.path.suffix.lower()]
         container = av.open(self._file, "w", format=container_format, container_options=container_options)
-        return H264Writer(container, size_hw, self._rate, after_packet=self._file.commit)
+        size_hw = (picture.shape[0], picture.shape[1])
+        return H264Writer(container, size_hw, self._rate, like=picture, after_packet=self._file.commit)
 
     def _guard(self, work: Callable[[], None]) -> None:
         """Do some encoding; turn failures of the file or of FFmpeg into one `SinkError`, reported once."""

@@ -16,9 +16,12 @@ from pipeline.overlay import Hud, OverlayPainter, panel
 from pipeline.overlay.ground import GroundPainter, words
 from pipeline.overlay.kernels import blend_color, smooth_boundary, smooth_contour, tint_scene, trace
 from pipeline.overlay.panel import count_road_users
+from pipeline.overlay.pen import Pen, draw_lines
 from pipeline.overlay.road_users import draw_road_users, rounded_rectangle
 from pipeline.overlay.style import Style, ink_on, instance_color
-from pipeline.scene import Alert, CameraView, Frame
+from pipeline.overlay.yuv_color import yuv_color
+from pipeline.scene import Alert, CameraView, Frame, Scene, YuvImage
+from pipeline.sinks.yuv import fill_planes, yuv_weights
 from tests.pipeline.scenes import BUILDING, ROAD, SKY, make_scene, street
 
 HUD = Hud(fps=58.3, latency_ms=14.2, engine="OpenVINO 2026.4, CPU, BF16, 2 threads")
@@ -251,3 +254,85 @@ def test_a_line_too_long_is_cut_to_what_fits_and_says_so(available_px: int):
     assert span.text == said or span.text.endswith("...")
     longer = said[: len(span.text)]
     assert span.text == said or panel._line_width([panel._Span(longer + "...", 12, (0, 0, 0))]) > available_px
+
+
+def planar(scene: Scene, matrix: str, full_range: bool = False) -> Scene:
+    """The same scene, its frame as a decoder gives it."""
+    image = scene.frame.image
+    height, width = scene.frame.size_hw
+    pixels = np.empty((height * 3 // 2, width), np.uint8)
+    picture = YuvImage(pixels, matrix, full_range)
+    planes = picture.planes
+    fill_planes(image.reshape(height, -1), yuv_weights(matrix, full_range), planes.y, planes.u, planes.v)
+    return replace(scene, frame=replace(scene.frame, planes=planes))
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return 10 * np.log10(255**2 / np.mean((one.astype(float) - other) ** 2))
+
+
+class TestPlanes:
+    """The same picture, drawn upon a video's own planes."""
+
+    @pytest.mark.parametrize(("matrix", "full_range"), [("bt601", False), ("bt709", False), ("bt709", True)])
+    @pytest.mark.parametrize("size_hw", [(480, 640), (242, 318), (1440, 2560)])
+    def test_it_is_what_the_bgr_picture_becomes(self, matrix: str, full_range: bool, size_hw: tuple[int, int]) -> None:
+        scene = planar(make_scene(size_hw=size_hw, alerts=(Alert("near", "a car 4 m ahead"),)), matrix, full_range)
+        drawn = OverlayPainter().draw_planes(scene, HUD)
+        assert isinstance(drawn, YuvImage)
+        expected = planar(replace(scene, frame=replace(scene.frame, to_bgr=lambda: OverlayPainter().draw(scene, HUD))),
+                          matrix, full_range).frame.planes  # fmt: skip
+        for ours, theirs in zip((drawn.planes.y, drawn.planes.u, drawn.planes.v),
+                                (expected.y, expected.u, expected.v), strict=True):  # fmt: skip
+            assert psnr(ours, theirs) > 38
+            assert np.abs(ours.astype(int) - theirs).mean() < 0.6
+
+    def test_a_picture_belongs_to_whoever_holds_it_and_the_frame_is_untouched(self) -> None:
+        scene = planar(make_scene(size_hw=(240, 320)), "bt709")
+        before = scene.frame.planes.y.copy()
+        painter = OverlayPainter()
+        first = painter.draw_planes(scene, HUD)
+        kept = first.pixels.copy()
+        second = painter.draw_planes(scene, replace(HUD, fps=1.0))
+        assert not np.shares_memory(first.pixels, second.pixels)
+        np.testing.assert_array_equal(first.pixels, kept)
+        np.testing.assert_array_equal(scene.frame.planes.y, before)
+
+    def test_memory_comes_back_once_nobody_holds_it(self) -> None:
+        scene, painter = planar(make_scene(size_hw=(240, 320)), "bt709"), OverlayPainter()
+        places = {painter.draw_planes(scene, HUD).pixels.ctypes.data for _ in range(5)}
+        assert len(places) == 1
+
+    def test_without_planes_or_of_an_odd_size_it_is_bgr(self) -> None:
+        assert isinstance(OverlayPainter().draw_planes(make_scene(), HUD), np.ndarray)
+        assert isinstance(OverlayPainter().draw_planes(make_scene(size_hw=(241, 320)), HUD), np.ndarray)
+
+    @given(
+        arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))),
+        st.integers(-9, 20),
+        st.integers(-9, 20),
+        st.integers(0, 256),
+    )
+    @settings(deadline=None)
+    def test_masks_that_leave_the_picture_are_cut_off(
+        self, mask: np.ndarray, left: int, top: int, opacity: int
+    ) -> None:
+        picture = YuvImage(np.full((24, 20), 100, np.uint8), "bt709", False)
+        blend_color(picture, mask, left, top, 10, 200, 30, opacity)
+        share = np.zeros((16, 20))
+        for row, column in np.ndindex(mask.shape):
+            if 0 <= top + row < 16 and 0 <= left + column < 20:
+                share[top + row, left + column] = mask[row, column] / 255 * opacity / 256
+        color = yuv_color((10, 200, 30), "bt709", False)
+        quarter = share.reshape(8, 2, 10, 2).mean(axis=(1, 3))
+        for plane, part, value in zip(
+            (picture.planes.y, picture.planes.u, picture.planes.v), (share, quarter, quarter), color, strict=True
+        ):
+            assert np.abs(plane - (100 * (1 - part) + value * part)).max() < 2.5
+
+    def test_strokes_leave_the_layer_empty(self) -> None:
+        picture, layer = YuvImage(np.full((36, 33 * 2), 100, np.uint8), "bt709", False), np.zeros((24, 66), np.uint8)
+        line = np.array([[-5, 3], [30, 12], [80, 20]], np.float32)
+        draw_lines(picture, [line], Pen((0, 255, 0), 3.0), layer)
+        assert not layer.any()
+        assert picture.planes.y[12, 30] == yuv_color((0, 255, 0), "bt709", False)[0]

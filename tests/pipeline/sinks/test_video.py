@@ -16,7 +16,9 @@ import pytest
 from av.video.reformatter import ColorRange, Colorspace
 
 from pipeline.errors import SinkError
+from pipeline.scene import YuvImage
 from pipeline.sinks.video import VideoSink
+from pipeline.sinks.yuv import fill_planes, yuv_weights
 from tests.pipeline.recordings import number_of, numbered_picture
 from tests.pipeline.scenes import make_scene
 
@@ -213,3 +215,31 @@ def test_a_killed_run_keeps_every_frame_but_the_last(tmp_path: Path, suffix: str
     numbers, times_s = read(path)
     assert numbers == list(range(59))  # FFmpeg writes a frame when the next one comes.
     assert times_s[-1] == pytest.approx(58 / 25, abs=0.001)
+
+
+@pytest.mark.parametrize(("matrix", "code"), [("bt601", Colorspace.ITU601), ("bt709", Colorspace.ITU709)])
+@pytest.mark.parametrize("full_range", [False, True])
+def test_pictures_in_planes_keep_their_own_colours_and_later_ones_are_converted(
+    tmp_path: Path, matrix: str, code: Colorspace, full_range: bool
+) -> None:
+    color = np.array([40, 170, 220], np.uint8)  # BGR
+    bgr = np.tile(color, (96, 160, 1))
+    pixels = np.empty((144, 160), np.uint8)
+    picture = YuvImage(pixels, matrix, full_range)
+    planes = picture.planes
+    fill_planes(bgr.reshape(96, -1), yuv_weights(matrix, full_range), planes.y, planes.u, planes.v)
+    sink = VideoSink(tmp_path / "overlay.mp4")
+    sink.write_planes(make_scene(0, time_s=0.0, size_hw=(96, 160)), picture)
+    sink.write(make_scene(1, time_s=0.1, size_hw=(96, 160)), bgr)
+    sink.write_planes(
+        make_scene(2, time_s=0.2, size_hw=(48, 80)), YuvImage(pixels[::2, ::2].copy(), matrix, full_range)
+    )
+    sink.close()
+    with av.open(str(tmp_path / "overlay.mp4")) as container:
+        frames = list(container.decode(video=0))
+    assert len(frames) == 3
+    for frame in frames:
+        assert int(frame.colorspace) in {int(code), 6 if matrix == "bt601" else 1}
+        assert (int(frame.color_range) == ColorRange.JPEG) == full_range
+        shown = frame.to_ndarray(format="bgr24", src_colorspace=code)[48, 80].astype(int)
+        assert np.abs(shown - color).max() <= 6

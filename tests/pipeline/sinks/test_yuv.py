@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.sinks.yuv import fill_planes
+from pipeline.sinks.yuv import fill_planes, yuv_weights
 
 
 def converted(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     height, width = picture.shape[:2]
     y, u, v = (np.empty(shape, np.uint8) for shape in ((height, width), *[(height // 2, width // 2)] * 2))
-    fill_planes(picture.reshape(height, -1), y, u, v)
+    fill_planes(picture.reshape(height, -1), yuv_weights(), y, u, v)
     return y, u, v
 
 
@@ -52,7 +52,7 @@ def test_black_white_and_the_primaries_keep_to_the_limited_range():
 def test_rows_may_be_strided():
     picture = np.random.default_rng(1).integers(0, 256, (4, 6, 3), np.uint8)
     wide = [np.zeros((4, 64), np.uint8), np.zeros((2, 64), np.uint8), np.zeros((2, 64), np.uint8)]
-    fill_planes(picture.reshape(4, -1), wide[0][:, :6], wide[1][:, :3], wide[2][:, :3])
+    fill_planes(picture.reshape(4, -1), yuv_weights(), wide[0][:, :6], wide[1][:, :3], wide[2][:, :3])
     for plane, expected in zip(wide, converted(picture), strict=True):
         np.testing.assert_array_equal(plane[:, : expected.shape[1]], expected)
         assert not plane[:, expected.shape[1] :].any()
