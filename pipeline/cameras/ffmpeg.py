@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 import os
 import socket
 import time
@@ -54,6 +55,8 @@ _WAITED_S = 0.004
 """A packet that comes sooner lay ready: it came while FFmpeg looked."""
 
 _MOST_READY = 500
+
+_USUAL_RATE_HZ = 25.0
 
 _WITHOUT_CLOCK = ("mpjpeg", "jpeg_pipe", "mjpeg", "image2pipe")
 """Demuxers that invent times from a nominal rate, where the stream holds none."""
@@ -163,7 +166,10 @@ class FfmpegConnection:
         if self._is_new:
             self._is_new = False
             return self._catch_up()
-        return self._reading(self._next_packet())
+        reading = self._reading(self._next_packet())
+        if reading.packet is not None and math.isnan(reading.packet.time_s):
+            return dataclasses.replace(reading, packet=None)  # No recording has a place for it.
+        return reading
 
     def _catch_up(self) -> Reading:
         """Decode what came while FFmpeg looked, but show only the first picture that was waited for: it is new."""
@@ -171,7 +177,8 @@ class FfmpegConnection:
         while True:
             began_s = time.monotonic()
             packet = self._next_packet()
-            if time.monotonic() - began_s > _WAITED_S or len(ready) >= _MOST_READY:
+            waited_s = time.monotonic() - began_s
+            if (waited_s > _WAITED_S and self._is_timed(packet)) or len(ready) >= _MOST_READY:
                 break
             ready.append(packet)
         before, decodes, lost = [], False, False
@@ -183,7 +190,26 @@ class FfmpegConnection:
             if reading.packet is not None:
                 before.append(reading.packet)
         newest = self._reading(packet)
-        return dataclasses.replace(newest, before=tuple(before), lost=newest.lost or lost)
+        return dataclasses.replace(newest, before=self._timed(before, newest.packet), lost=newest.lost or lost)
+
+    def _is_timed(self, packet: Packet[VideoStream]) -> bool:
+        return not self._has_clock or packet.pts is not None or packet.dts is not None
+
+    def _timed(self, early: list[EncodedPacket], newest: EncodedPacket | None) -> tuple[EncodedPacket, ...]:
+        """Those packets with a time each.
+
+        RTSP gives a session's first picture none, because nothing has told it yet which: one period before the next.
+        """
+        if newest is None or self.parameters is None:
+            return ()
+        period_s = 1.0 / (self.parameters.frame_rate_hz or _USUAL_RATE_HZ)
+        timed = [newest]
+        for packet in reversed(early):
+            time_s, decode_s = packet.time_s, packet.decode_time_s
+            if math.isnan(time_s):
+                time_s, decode_s = timed[-1].time_s - period_s, timed[-1].decode_time_s - period_s
+            timed.append(dataclasses.replace(packet, time_s=time_s, decode_time_s=decode_s))
+        return tuple(timed[:0:-1])
 
     def _reading(self, packet: Packet[VideoStream]) -> Reading:
         arrived_s = time.monotonic()
@@ -233,7 +259,7 @@ class FfmpegConnection:
         return Taken(frame_of(picture, 0, 0.0), stream_s, picture.is_corrupt or incomplete, bool(picture.key_frame))
 
     def _encoded(self, packet: Packet[VideoStream], arrived_s: float) -> EncodedPacket:
-        time_s = decode_s = arrived_s
+        time_s = decode_s = math.nan if self._has_clock else arrived_s
         if self._has_clock and packet.time_base is not None:
             ticks = packet.pts if packet.pts is not None else packet.dts
             if ticks is not None:

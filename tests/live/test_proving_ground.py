@@ -24,7 +24,15 @@ def viewing(uri: str, transport: str = "tcp", timeout_s: float = 5.0) -> Iterato
     options = LOW_DELAY | ({"rtsp_transport": transport} if uri.startswith("rtsp") else {})
     with av.open(uri, options=options, timeout=timeout_s) as container:
         container.streams.video[0].thread_type = "SLICE"
-        yield (frame.to_ndarray(format="bgr24") for frame in container.decode(video=0))
+        yield (frame.to_ndarray(format="bgr24") for packet in container.demux(video=0) for frame in decoded(packet))
+
+
+def decoded(packet: av.Packet) -> list[av.VideoFrame]:
+    """What the decoder can make of it; a picture that it can make nothing of is passed over."""
+    try:
+        return packet.decode()
+    except av.error.InvalidDataError:
+        return []
 
 
 def see_it_break(pictures: Iterator[np.ndarray]) -> None:
