@@ -79,12 +79,13 @@ class _Feed:
         return next(self._feeds)
 
 
-def quantize(measured: RangeMeasurement, target: Int8Target) -> bytes:
+def quantize(measured: RangeMeasurement, target: Int8Target, *, weight_bits: int = 7) -> bytes:
     """The model in INT8, as an ONNX file.
 
     Args:
         measured: Of the model.
         target: What the graph is for.
+        weight_bits: Of the weights for processors, 7 or 8; those for TensorRT have 8.
     """
     import copy
 
@@ -102,7 +103,7 @@ def quantize(measured: RangeMeasurement, target: Int8Target) -> bytes:
         quantizer = QDQQuantizer(
             copy.deepcopy(measured.model),
             per_channel=True,
-            reduce_range=for_cpu,
+            reduce_range=for_cpu and weight_bits == 7,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8 if for_cpu else QuantType.QInt8,
             tensors_range=measured.ranges,

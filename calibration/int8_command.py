@@ -47,6 +47,10 @@ def add_int8_arguments(parser: argparse.ArgumentParser) -> None:
         "--method", choices=[*METHODS, "auto"], default="minmax",
         help="how far ranges reach; auto compares all on pictures held out, which takes minutes (%(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--weight-bits", type=int, choices=[7, 8], default=7,
+        help="for processors; 8 is a little more exact, but sums may overflow without VNNI (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
 
 
@@ -67,12 +71,13 @@ def calibrate_int8(args: argparse.Namespace) -> int:
     tried = {}
     for method in methods:
         with console.status(f"calibrating on {len(pictures.calibration)} pictures, {method}"):
-            tried[method] = _try(artifact, pictures, method)
+            tried[method] = _try(artifact, pictures, method, args.weight_bits)
     best = max(tried, key=lambda method: tried[method]["figures"]["cpu"]["class_iou"])
     graphs = {target: tried[best]["graphs"][target] for target in _TARGETS}
     figures = {
         "model": artifact.name,
         "method": best,
+        "weight_bits": args.weight_bits,
         "pictures": [str(path) for path in pictures.calibration],
         "held_out": [str(path) for path in pictures.held_out],
         "agreement": {method: result["figures"] for method, result in tried.items()},
@@ -85,10 +90,10 @@ def calibrate_int8(args: argparse.Namespace) -> int:
     return 0
 
 
-def _try(artifact: ModelArtifact, pictures: ChosenPictures, method: Method) -> dict[str, Any]:
+def _try(artifact: ModelArtifact, pictures: ChosenPictures, method: Method, weight_bits: int) -> dict[str, Any]:
     """Both graphs, and how they agree with the model on pictures that they were not calibrated on."""
     measured = RangeMeasurement(artifact, _tensors(artifact, pictures.calibration), method)
-    graphs = {target: quantize(measured, target) for target in _TARGETS}
+    graphs = {target: quantize(measured, target, weight_bits=weight_bits) for target in _TARGETS}
     seen = [tensor.copy() for tensor in _tensors(artifact, pictures.held_out)]
     wanted = classes_of(artifact.path, artifact, seen, exactly=False)
     figures = {}

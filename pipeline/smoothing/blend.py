@@ -94,10 +94,10 @@ def blend_unsettled(
     right, bottom = np.float32(width - 1), np.float32(height - 1)
     for y in range(height):
         for x in range(width):
-            from_x = min(max(np.float32(x) + flow[y, x, 0], np.float32(0)), right)
-            from_y = min(max(np.float32(y) + flow[y, x, 1], np.float32(0)), bottom)
             if leads[y, x] > clear:
                 continue
+            from_x = min(max(np.float32(x) + flow[y, x, 0], np.float32(0)), right)
+            from_y = min(max(np.float32(y) + flow[y, x, 1], np.float32(0)), bottom)
             if leads[y, x] > settled:
                 nearest = winners_before[int(from_y + np.float32(0.5)), int(from_x + np.float32(0.5))]
                 if nearest == winners[y, x]:

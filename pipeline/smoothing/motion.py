@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engines.base import ModelSpec, Tensor
 from pipeline.jit import kernel
 
-__all__ = ["Flow", "MotionField"]
+__all__ = ["Flow", "MotionField", "share_above"]
 
 Flow = NDArray[np.float32]
 """(h, w, 2) float32: where the content of each cell was in the frame before, as (x, y) cells to go from here."""
@@ -18,7 +18,7 @@ _GREEN = 1
 _LATTICE_STEP = 12
 _WINDOW = (9, 9)
 _LEVELS = 2
-_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)
+_STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.05)
 _LEAST_SIDE = 12
 
 
@@ -33,6 +33,7 @@ class MotionField:
         self._stride_hw = (spec.input_shape[2] / spec.output_shape[2], spec.input_shape[3] / spec.output_shape[3])
         self._scale, self._shift = np.float32(spec.std[_GREEN]), np.float32(spec.mean[_GREEN])
         self._lattice: NDArray[np.float32] = np.empty((0, 0, 2), np.float32)
+        self._cells: NDArray[np.float32] = np.empty((0, 0, 2), np.float32)
         self._before: NDArray[np.uint8] | None = None
 
     def forget(self) -> None:
@@ -55,11 +56,19 @@ class MotionField:
         if before is None or before.shape != grid_hw:
             return None, np.full(grid_hw, np.inf, np.float32)
         flow = self._flow(before, picture)
-        differences, outside = np.empty(grid_hw, np.float32), np.empty(grid_hw, np.bool_)
-        _compare(picture, before, flow, differences, outside)
-        unlike = np.abs(cv2.blur(differences, (3, 3)))
-        unlike[outside] = np.inf
-        return flow, unlike
+        return flow, self._compare(picture, before, flow)
+
+    def _compare(self, picture: NDArray[np.uint8], before: NDArray[np.uint8], flow: Flow) -> NDArray[np.float32]:
+        """(h, w) by how much the surroundings of each cell differ from where the flow leads; infinite outside."""
+        height, width = picture.shape
+        if self._cells.shape[:2] != picture.shape:
+            self._cells = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(np.float32)
+        places = cv2.add(flow, self._cells)
+        # The nearest pixel beyond the edge: cells less than one outside still have something to be compared with.
+        moved = cv2.remap(before, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+        unlike = np.asarray(cv2.blur(cv2.subtract(picture, moved, dtype=cv2.CV_32F), (3, 3)), np.float32)
+        _judge(unlike, np.asarray(places, np.float32))
+        return unlike
 
     def _picture(self, tensor: Tensor, grid_hw: tuple[int, int]) -> NDArray[np.uint8]:
         """(h, w) the green channel of the picture, averaged over each cell, in grey levels."""
@@ -106,27 +115,26 @@ def _average_4x4(plane: NDArray[np.float32], scale: np.float32, shift: np.float3
             out[y, x] = np.uint8(min(max(mean * scale + shift, np.float32(0.0)), np.float32(255.0)))
 
 
+def share_above(values: NDArray[np.float32], limit: float) -> float:
+    """The share of the values (h, w) that are above the limit."""
+    return _count_above(values, np.float32(limit)) / values.size
+
+
 @kernel()
-def _compare(
-    picture: NDArray[np.uint8],
-    before: NDArray[np.uint8],
-    flow: Flow,
-    differences: NDArray[np.float32],
-    outside: NDArray[np.bool_],
-) -> None:
-    """The picture minus the one before it at where the flow leads, bilinearly; and whether that is outside of it."""
-    height, width = picture.shape
-    right, bottom = np.float32(width - 1), np.float32(height - 1)
+def _count_above(values: NDArray[np.float32], limit: np.float32) -> int:
+    count = 0
+    for value in values.ravel():
+        if value > limit:
+            count += 1
+    return count
+
+
+@kernel()
+def _judge(unlike: NDArray[np.float32], places: NDArray[np.float32]) -> None:
+    """Differences become their amounts, and infinite where their place is outside of the picture."""
+    height, width = unlike.shape
     for y in range(height):
         for x in range(width):
-            from_x, from_y = np.float32(x) + flow[y, x, 0], np.float32(y) + flow[y, x, 1]
-            outside[y, x] = not (from_x > -1.0 and from_y > -1.0 and from_x < width and from_y < height)
-            from_x, from_y = min(max(from_x, np.float32(0)), right), min(max(from_y, np.float32(0)), bottom)
-            left, top = np.int32(from_x), np.int32(from_y)
-            u, v = from_x - np.float32(left), from_y - np.float32(top)
-            next_x, next_y = left + np.int32(u > 0), top + np.int32(v > 0)
-            upper_left, upper_right = np.float32(before[top, left]), np.float32(before[top, next_x])
-            lower_left, lower_right = np.float32(before[next_y, left]), np.float32(before[next_y, next_x])
-            upper = upper_left + (upper_right - upper_left) * u
-            lower = lower_left + (lower_right - lower_left) * u
-            differences[y, x] = np.float32(picture[y, x]) - (upper + (lower - upper) * v)
+            from_x, from_y = places[y, x, 0], places[y, x, 1]
+            inside = (from_x > -1.0) & (from_y > -1.0) & (from_x < width) & (from_y < height)
+            unlike[y, x] = abs(unlike[y, x]) if inside else np.float32(np.inf)

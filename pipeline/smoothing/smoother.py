@@ -13,7 +13,7 @@ from engines.classes import SegmentationClass
 from pipeline.scene import ClassMap
 from pipeline.smoothing.blend import blend_unsettled, rank_classes
 from pipeline.smoothing.hold import hold_pixels
-from pipeline.smoothing.motion import MotionField
+from pipeline.smoothing.motion import MotionField, share_above
 
 __all__ = ["Smoother", "SmoothingRules"]
 
@@ -105,7 +105,7 @@ class Smoother:
         self._time_s = time_s
         flow, unlike = self._motion.follow(tensor, (logits.shape[1], logits.shape[2]))
         winners, leads = rank_classes(logits)
-        if flow is None or float((unlike > 2 * self._rules.likeness).mean()) > self._rules.cut_share:
+        if flow is None or share_above(unlike, 2 * self._rules.likeness) > self._rules.cut_share:
             self._shown = None
             self._spare, self._state = np.empty_like(logits), logits.copy()
         else:

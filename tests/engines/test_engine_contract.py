@@ -15,7 +15,7 @@ from engines.base import Engine
 from engines.errors import EngineError, ModelError
 from engines.factory import ENGINE_KINDS, open_engine
 
-SHIPPED = sorted(MODELS_FOLDER.glob("*.onnx"))
+SHIPPED = sorted(path for path in MODELS_FOLDER.glob("*.onnx") if ".int8-" not in path.name)
 SIZES_HW = [(272, 480), (360, 640), (544, 960), (37, 53)]
 
 

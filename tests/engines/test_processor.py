@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.processor import available_cores, processor_name
+from engines.processor import available_cores, gains_from_int8, processor_features, processor_name
 
 
 @pytest.fixture
@@ -68,3 +68,19 @@ def test_the_name_is_read_from_the_kernel(tmp_path):
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_text("processor\t: 0\nmodel name\t: Some Processor @ 3 GHz\n")
     assert processor_name(tmp_path) == "Some Processor @ 3 GHz"
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "features", "gains"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx avx2 fma\n", {"fpu", "avx", "avx2", "fma"}, True),
+        ("processor : 0\nflags\t\t: fpu sse4_2\n", {"fpu", "sse4_2"}, False),
+        ("processor : 0\nFeatures\t: fp asimd asimddp\n", {"fp", "asimd", "asimddp"}, False),  # not measured there
+        ("", set(), False),
+    ],
+)
+def test_what_the_processor_can_do(tmp_path, cpuinfo, features, gains):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(cpuinfo)
+    assert processor_features(tmp_path) == features
+    assert gains_from_int8(tmp_path) == gains

@@ -15,6 +15,7 @@ from training.checkpoint import CheckpointError, load_checkpoint, save_checkpoin
 from training.frames import LabelledFrames  # noqa: E402
 from training.labels import CAMVID, label_table  # noqa: E402
 from training.schedule import AveragedWeights, Budget, one_cycle  # noqa: E402
+from training.tensors import training_precision  # noqa: E402
 from training.trainer import Settings, Trainer  # noqa: E402
 
 
@@ -111,3 +112,13 @@ def test_a_checkpoint_is_data_not_a_program(tmp_path: Path) -> None:
 def test_a_missing_checkpoint_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "none.pt")
+
+
+@pytest.mark.parametrize(("features", "precision"), [({"avx2"}, "fp32"), ({"avx2", "amx_bf16"}, "bf16")])
+def test_a_processor_trains_in_what_it_multiplies(
+    features: set[str], precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bfloat16 that is emulated takes six times as long as float32."""
+    monkeypatch.setattr("training.tensors.processor_features", lambda: frozenset(features))
+    assert training_precision(torch.device("cpu")) == precision
+    assert training_precision(torch.device("cpu"), "bf16") == "bf16"
