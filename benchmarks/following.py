@@ -12,9 +12,13 @@ errors out. Who counts: `evaluation.followed_drive`.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from engines.artifact import find_model, load_artifact
 from engines.classes import CITYSCAPES

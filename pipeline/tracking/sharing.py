@@ -200,21 +200,25 @@ def share_out(user: RoadUser, boxes: Floats, fills: Floats) -> list[RoadUser | N
     Returns:
         K parts of the blob; None where somebody is hidden. Parts keep the blob's class, id and confidence.
     """
-    nearest_first = np.argsort(-boxes[:, 3], kind="stable")
-    x1, y1 = user.box_xyxy[:2]
-    labels = _divide(user.mask, boxes[nearest_first] - np.array([x1, y1, x1, y1], np.float64))
-    found, area, foot = _measure(labels, len(boxes))
     parts: list[RoadUser | None] = [None] * len(boxes)
+    x1, y1 = user.box_xyxy[:2]
+    due_px = fills * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    nearest_first = np.argsort(-boxes[:, 3], kind="stable")
+    while True:  # What is left of somebody who is hidden goes to the others.
+        labels = _divide(user.mask, boxes[nearest_first] - np.array([x1, y1, x1, y1], np.float64))
+        found, areas, feet = _measure(labels, len(nearest_first))
+        shows = areas >= np.maximum(_LEAST_PART * due_px[nearest_first], 1.0)
+        shows[areas.argmax()] = True
+        if shows.all():
+            break
+        nearest_first = nearest_first[shows]
     for label, k in enumerate(nearest_first.tolist()):
         left, top, right, bottom = found[label].tolist()
-        width, height = boxes[k, 2] - boxes[k, 0], boxes[k, 3] - boxes[k, 1]
-        if area[label] < max(_LEAST_PART * fills[k] * width * height, 1.0):
-            continue
         parts[k] = replace(
             user,
             box_xyxy=(x1 + left, y1 + top, x1 + right, y1 + bottom),
-            foot_px=(x1 + float(foot[label]), float(y1 + bottom)),
-            area_px=int(area[label]),
+            foot_px=(x1 + float(feet[label]), float(y1 + bottom)),
+            area_px=int(areas[label]),
             mask=(labels[top:bottom, left:right] == label + 1).astype(np.uint8),
         )
     return parts
