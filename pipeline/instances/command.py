@@ -6,10 +6,10 @@ import argparse
 from datetime import datetime, timezone
 from pathlib import Path
 
+import rich.console
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.console import Console
 from pipeline.errors import ConfigError
 from pipeline.instances.database import Instance, InstanceDatabase
 
@@ -31,17 +31,17 @@ def run(args: argparse.Namespace) -> int:
         ClearwayError: The database cannot be opened or written, or a name is wrong; nothing was changed then.
     """
     _refuse_contradictions(args)
-    console = Console()
+    console = rich.console.Console(soft_wrap=True)
     with InstanceDatabase(args.database, create=False) as database:
         if args.action == "rename":
             old, new = args.names
             database.rename(old, new)
         elif args.action == "forget":
             count = database.forget([one.name for one in database.instances()] if args.all else args.names)
-            console.out.print(Text(f"{count} forgotten, {len(database)} left in {args.database}"))
+            console.print(Text(f"{count} forgotten, {len(database)} left in {args.database}"))
         else:
-            console.out.print(_table(database.instances()))
-            console.out.print(Text(f"{len(database)} known in {args.database}"))
+            console.print(_table(database.instances()))
+            console.print(Text(f"{len(database)} known in {args.database}"))
     return 0
 
 

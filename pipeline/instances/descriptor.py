@@ -26,6 +26,7 @@ _HUES, _GREYS = 12, 8
 _COLOURS = _HUES + _GREYS
 _MOST_GREY = np.float32(_GREYS - 1.001)
 _ORIENTATIONS = 6
+_RIM = np.float32(0.1)
 _OUTLINE = 8
 
 _WEIGHTS = (1.0, 0.5, 0.25)
@@ -78,7 +79,8 @@ def _pool(lab: Bytes, mask: Bytes, colours: Floats, edges: Floats) -> None:
     """Soft histograms of the masked pixels of every stripe.
 
     A pixel counts for its hue as far as it is colourful and for its grey level as far as it is not, and is shared out
-    between the two nearest bins, so that no step of the light moves it from one bin to the next.
+    between the two nearest bins, so that no step of the light moves it from one bin to the next. At the rim, pixels have
+    something of what is behind: they count little for colours and not at all for edges.
     """
     height, width = mask.shape
     stripes = len(colours)
@@ -87,20 +89,28 @@ def _pool(lab: Bytes, mask: Bytes, colours: Floats, edges: Floats) -> None:
         for x in range(width):
             if mask[y, x] == 0:
                 continue
+            inside = (
+                0 < x < width - 1
+                and 0 < y < height - 1
+                and mask[y, x - 1] != 0
+                and mask[y, x + 1] != 0
+                and mask[y - 1, x] != 0
+                and mask[y + 1, x] != 0
+            )
+            weight = np.float32(1.0) if inside else _RIM
             level, a, b = np.float32(lab[y, x, 0]), np.float32(lab[y, x, 1]) - 128.0, np.float32(lab[y, x, 2]) - 128.0
-            chroma = np.sqrt(a * a + b * b)
-            colourful = min(chroma / 24.0, 1.0)
+            colourful = min(np.sqrt(a * a + b * b) / 24.0, 1.0)
             hue = (np.arctan2(b, a) / (2.0 * np.pi) + 1.0) * _HUES
             first = int(np.floor(hue))
             share = hue - first
-            colours[stripe, first % _HUES] += colourful * (1.0 - share)
-            colours[stripe, (first + 1) % _HUES] += colourful * share
+            colours[stripe, first % _HUES] += weight * colourful * (1.0 - share)
+            colours[stripe, (first + 1) % _HUES] += weight * colourful * share
             grey = min(max(level / np.float32(256.0 / _GREYS) - np.float32(0.5), np.float32(0.0)), _MOST_GREY)
             first = int(grey)
             share = grey - first
-            colours[stripe, _HUES + first] += (1.0 - colourful) * (1.0 - share)
-            colours[stripe, _HUES + first + 1] += (1.0 - colourful) * share
-            if 0 < x < width - 1 and 0 < y < height - 1:
+            colours[stripe, _HUES + first] += weight * (1.0 - colourful) * (1.0 - share)
+            colours[stripe, _HUES + first + 1] += weight * (1.0 - colourful) * share
+            if inside:
                 dx = np.float32(lab[y, x + 1, 0]) - np.float32(lab[y, x - 1, 0])
                 dy = np.float32(lab[y + 1, x, 0]) - np.float32(lab[y - 1, x, 0])
                 turn = (np.arctan2(dy, dx) / np.pi + 1.0) * _ORIENTATIONS

@@ -30,7 +30,9 @@ def road(clear_m: float, *, speed_mps: float | None = None, is_open: bool = Fals
     )
 
 
-def person(distance_m: float, *, enters_s: float | None = 0.0, velocity_mps: tuple[float, float] | None = None, id_: int = 7):
+def person(
+    distance_m: float, *, enters_s: float | None = 0.0, velocity_mps: tuple[float, float] | None = None, id_: int = 7
+):
     where = Whereabouts(
         position_m=(distance_m, 0.0),
         distance_m=distance_m,
