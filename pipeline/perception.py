@@ -18,6 +18,7 @@ from engines.kernels.picture_path import PictureEngine
 from pipeline.picture_classes import PictureClasses
 from pipeline.postprocess import Postprocessor, Revision
 from pipeline.preprocess import Preprocessor
+from pipeline.rehearsal import rehearse
 from pipeline.scene import DrivableArea, Frame, RoadUser, Scene, Segmentation
 from pipeline.situation import Situation
 from pipeline.smoothing import Smoother
@@ -70,6 +71,8 @@ class Perception:
         now_s = time.monotonic()
         frame = Frame(index=0, source_time_s=0.0, captured_at_s=now_s, size_hw=size_hw, to_bgr=lambda: grey)
         unmeasured, self._timings = self._timings, StageTimings()
+        if self._situate is not None:
+            rehearse()
         for _ in range(2 if self._smooth else 1):  # Smoothing has nothing to do before the second.
             self.see(frame)
         self.forget()

@@ -79,7 +79,7 @@ def _pool(lab: Bytes, mask: Bytes, colours: Floats, edges: Floats) -> None:
     """Soft histograms of the masked pixels of every stripe.
 
     A pixel counts for its hue as far as it is colourful and for its grey level as far as it is not, and is shared out
-    between the two nearest bins, so that no step of the light moves it from one bin to the next. At the rim, pixels have
+    between the two nearest bins, so that no step of the light moves it from one to the next. Pixels at the rim have
     something of what is behind: they count little for colours and not at all for edges.
     """
     height, width = mask.shape

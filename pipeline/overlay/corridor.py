@@ -36,12 +36,12 @@ def draw_corridor(picture: Picture, road: RoadScene, style: Style, layer: NDArra
     clear = road.clear
     if clear.distance_m <= _NEAREST_M:
         return []
-    left, right = strip_lines(road, min(clear.distance_m, _FARTHEST_M))
-    lines = [_in_picture(road, edge) for edge in (left, right)]
-    draw_lines(picture, lines, Pen(WHITE, 0.9 * style.line_px, 0.85, PANEL, 2.0 * style.line_px, 0.35), layer)
+    both = _in_picture(road, np.concatenate(strip_lines(road, min(clear.distance_m, _FARTHEST_M))))
+    left, right = both[:_POINTS], both[_POINTS:]
+    draw_lines(picture, [left, right], Pen(WHITE, 0.9 * style.line_px, 0.85, PANEL, 2.0 * style.line_px, 0.35), layer)
     if clear.is_open or clear.distance_m > _FARTHEST_M:
         return []
-    bar = _in_picture(road, np.stack([left[-1], right[-1]]))
+    bar = np.stack([left[-1], right[-1]])
     draw_lines(picture, [bar], Pen(AMBER, 1.6 * style.line_px, 1.0, PANEL, 2.0 * style.line_px, 0.5), layer)
     if not style.with_text or (bar[:, 1] < 0).any():
         return []

@@ -13,7 +13,8 @@ import msgspec
 from pipeline.errors import SinkError
 from pipeline.scene import BgrImage, Scene
 from pipeline.sinks.output_file import OutputFile, explain
-from pipeline.sinks.records import SCENE_SCHEMA, SceneRecord, scene_record
+from pipeline.sinks.records import SCENE_SCHEMA, SceneRecord
+from pipeline.sinks.transcript import scene_record
 
 __all__ = ["SCENE_SCHEMA", "JsonlSink", "SceneRecord", "scene_record", "scene_schema"]
 

@@ -157,28 +157,27 @@ class Follower:
         Joined pieces take the place of the first; the others are taken off the list.
         """
         loose = [number for number in range(len(seen)) if number not in owner]
-        regrouped = np.zeros(len(self.tracks), np.bool_)
+        tracks, rules = self.tracks, self._rules
+        regrouped = np.zeros(len(tracks), np.bool_)
         groups: list[tuple[list[int], int]] = []
-        for number, row in owner.items():
-            track = self.tracks[row]
-            if not loose or track["sightings"] < self._rules.settled or track["regrouped_s"] > self._rules.regroup_s:
+        open_to = (tracks["sightings"] >= rules.settled) & (tracks["regrouped_s"] <= rules.regroup_s)
+        due_px = tracks["fill"] * (expected[:, 2:] - expected[:, :2]).prod(axis=1)
+        for number, row in owner.items() if loose else ():
+            if not open_to[row] or seen[number].area_px > 0.8 * due_px[row]:
                 continue
             whole = expected[row]
-            due_px = track["fill"] * (whole[2] - whole[0]) * (whole[3] - whole[1])
-            if seen[number].area_px > 0.8 * due_px:
-                continue
             around = whole + _margin(whole)
             pieces = [
                 other
                 for other in loose
-                if kind_of(seen[other].class_name) == track["kind"]
+                if kind_of(seen[other].class_name) == tracks[row]["kind"]
                 and covered_px(seen[other], around) >= 0.9 * seen[other].area_px
             ]
             if pieces:
                 groups.append(([number, *pieces], row))
                 loose = [other for other in loose if other not in pieces]
                 regrouped[row] = True
-        self.tracks["regrouped_s"] = np.where(regrouped, self.tracks["regrouped_s"] + step_s, 0.0)
+        tracks["regrouped_s"] = np.where(regrouped, tracks["regrouped_s"] + step_s, 0.0)
         _join_groups(seen, owner, groups)
 
     def _guests(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats) -> dict[int, list[int]]:
@@ -202,7 +201,7 @@ class Follower:
         return guests
 
     def _share(self, blob: RoadUser, rows: list[int], expected: Floats, now_s: float) -> list[Sighting]:
-        boxes, doubts = align(blob, expected[rows])
+        boxes, doubts = align(np.array(blob.box_xyxy, np.float64), expected[rows])
         parts = share_out(blob, boxes, self.tracks["fill"][rows])
         shown = [k for k, part in enumerate(parts) if part is not None]
         whose = np.array(rows, np.int64)[shown]

@@ -28,7 +28,7 @@ Picture = NDArray[np.uint8]
 Indices = NDArray[np.intp]
 
 _WIDTH_PX = 320
-_SPACING_PX = (3, 6)
+_SPACING_PX = (3, 8)
 """Rows and columns of the small picture between the pixels that are compared."""
 
 _FARTHEST = 12.0
@@ -51,7 +51,12 @@ _NOD_RAD = 0.003
 """How far the springs let the camera nod between two pictures."""
 
 _LEAST_LIKENESS = 0.35
+_SHORTEST_STEP_S = 0.04
+"""More often than this no picture is looked at: a longer way is seen better, and costs the same."""
+
 _LONGEST_STEP_S = 0.6
+_LOST_MPS = 3.0
+"""Who is less sure of the speed than this does not know it."""
 
 
 def luma_of(frame: Frame) -> Picture:
@@ -65,15 +70,15 @@ class _Lattice:
 
     Attributes:
         view: For which view of the road.
-        rows: (N,) rows of the small picture.
-        columns: (N,) columns.
+        small: (N,) which of its pixels, row after row.
+        large: (N,) which of the large picture's.
         places_m: (N, 2) where they look.
         scale: (2,) pixels of the small picture for each of the large one.
     """
 
     view: RoadView
-    rows: Indices
-    columns: Indices
+    small: Indices
+    large: Indices
     places_m: Floats
     scale: Floats
 
@@ -91,6 +96,7 @@ class RoadOdometer:
         self._state = np.zeros(2)  # Speed, yaw rate.
         self._covariance = np.diag([20.0**2, 0.5**2])
         self._known = False
+        self._since_s = 0.0  # The last picture that was looked at.
 
     def look(self, frame: Frame, road: NDArray[np.uint8], view: RoadView, step_s: float) -> VehicleMotion | None:
         """See the next frame.
@@ -104,6 +110,22 @@ class RoadOdometer:
         Returns:
             How the vehicle moves; None as long as that was not seen.
         """
+        if step_s > _LONGEST_STEP_S:
+            self._known, self._before = False, None
+            self._covariance = np.diag([20.0**2, 0.5**2])
+        self._since_s += step_s
+        self._covariance[0, 0] += _ACCELERATION_MPS2**2 * step_s
+        self._covariance[1, 1] += _YAW_ACCELERATION_RAD_S2**2 * step_s
+        if self._before is None or self._since_s >= _SHORTEST_STEP_S:
+            self._compare(frame, road, view)
+            self._since_s = 0.0
+        self._known &= bool(self._covariance[0, 0] < _LOST_MPS**2)
+        if not self._known:
+            return None
+        (speed, yaw_rate), (variance, yaw_variance) = self._state.tolist(), np.diag(self._covariance).tolist()
+        return VehicleMotion(speed, math.sqrt(variance), yaw_rate, math.sqrt(yaw_variance))
+
+    def _compare(self, frame: Frame, road: NDArray[np.uint8], view: RoadView) -> None:
         luma = luma_of(frame)
         factor = min(1.0, _WIDTH_PX / luma.shape[1])
         size_wh = (max(16, round(luma.shape[1] * factor)), max(16, round(luma.shape[0] * factor)))
@@ -111,19 +133,8 @@ class RoadOdometer:
         if self._lattice is None or self._lattice.view is not view:
             self._lattice = _lattice(view, size_wh)
         before, self._before = self._before, _choose(small, road, self._lattice)
-        if step_s > _LONGEST_STEP_S:
-            self._known = False
-            self._covariance = np.diag([20.0**2, 0.5**2])
-        elif step_s > 0.0:
-            self._covariance = self._covariance + np.diag(
-                [_ACCELERATION_MPS2**2 * step_s, _YAW_ACCELERATION_RAD_S2**2 * step_s]
-            )
-            if before is not None and len(before[0]) >= _LEAST_PIXELS:
-                self._measure(*before, small, self._lattice, step_s)
-        if not self._known:
-            return None
-        std = np.sqrt(np.diag(self._covariance))
-        return VehicleMotion(float(self._state[0]), float(std[0]), float(self._state[1]), float(std[1]))
+        if before is not None and len(before[0]) >= _LEAST_PIXELS:
+            self._measure(*before, small, self._lattice, self._since_s)
 
     def _measure(self, places_m: Floats, brightness: Floats, small: Picture, lattice: _Lattice, step_s: float) -> None:
         height = lattice.view.pose.height_m
@@ -145,14 +156,8 @@ class RoadOdometer:
             self._take_in(guess[:2] / step_s, covariance[:2, :2] * _NEIGHBOURS / step_s**2)
 
     def _take_in(self, measured: Floats, noise: Floats) -> None:
-        off = measured - self._state
-        spread = self._covariance + noise
-        if self._known and off @ np.linalg.solve(spread, off) > 25.0:
-            return
-        gain = self._covariance @ np.linalg.inv(spread)
-        self._state = self._state + gain @ off
-        self._covariance = (np.eye(2) - gain) @ self._covariance
-        self._known = True
+        if _filter(self._state, self._covariance, measured, noise, 25.0 if self._known else np.inf):
+            self._known = True
 
 
 def _lattice(view: RoadView, size_wh: tuple[int, int]) -> _Lattice:
@@ -163,15 +168,15 @@ def _lattice(view: RoadView, size_wh: tuple[int, int]) -> _Lattice:
     places = view.road_from_image((np.stack([x, y], axis=1) + 0.5) / scale)
     with np.errstate(invalid="ignore"):
         near = (places[:, 0] < _FARTHEST * view.pose.height_m) & (np.abs(places[:, 1]) < _WIDEST * view.pose.height_m)
-    return _Lattice(view, y[near], x[near], places[near], scale)
+    y, x = y[near], x[near]
+    large = ((y + 0.5) / scale[1]).astype(np.intp) * view.camera.size_hw[1] + ((x + 0.5) / scale[0]).astype(np.intp)
+    return _Lattice(view, y * size_wh[0] + x, large, places[near], scale)
 
 
 def _choose(small: Picture, road: NDArray[np.uint8], lattice: _Lattice) -> tuple[Floats, Floats]:
     """Places of the clear road, and how bright they are."""
-    rows = ((lattice.rows + 0.5) / lattice.scale[1]).astype(np.intp)
-    columns = ((lattice.columns + 0.5) / lattice.scale[0]).astype(np.intp)
-    clear = road[rows, columns] > 0
-    return lattice.places_m[clear], small[lattice.rows[clear], lattice.columns[clear]].astype(np.float64)
+    clear = road.ravel()[lattice.large] > 0
+    return lattice.places_m[clear], small.ravel()[lattice.small[clear]].astype(np.float64)
 
 
 def _project(places_m: Floats, motions: Floats, lattice: _Lattice) -> Floats:
@@ -180,6 +185,19 @@ def _project(places_m: Floats, motions: Floats, lattice: _Lattice) -> Floats:
     points = _camera_points(places_m, motions, pose.camera_from_road_rotation, pose.height_m)
     pixels = lattice.view.camera.image_from_camera(points.reshape(-1, 3)) * lattice.scale - 0.5
     return np.asarray(pixels.reshape(len(motions), -1, 2))
+
+
+@kernel()
+def _filter(state: Floats, covariance: Floats, measured: Floats, noise: Floats, gate: float) -> bool:
+    """Take a measurement (2,) into a state (2,) and its covariance (2, 2); False where it is too far off."""
+    off = measured - state
+    inverse = np.linalg.inv(covariance + noise)
+    if off @ inverse @ off > gate:
+        return False
+    gain = covariance @ inverse
+    state += gain @ off
+    covariance -= gain @ covariance
+    return True
 
 
 @kernel()

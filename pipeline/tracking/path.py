@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.jit import kernel
 from pipeline.metric import Corridor, VehicleMotion
 
 __all__ = ["Encounters", "PathRules", "foresee"]
@@ -56,28 +58,49 @@ def foresee(places: Floats, corridor: Corridor | None, motion: VehicleMotion | N
         motion: How the vehicle moves; where that is not known, nobody is foreseen to enter.
         rules: What counts.
     """
-    x, y, across_rate = places[:, 0], places[:, 1], places[:, 3]
-    closing = -places[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        reach = np.where((x > 0.0) & (closing > rules.approach_mps), x / closing, np.nan)
-    if corridor is None:
-        return Encounters(np.zeros(len(x), np.bool_), np.full(len(x), np.nan), reach)
-    half_width = corridor.half_width_m + rules.margin_m
-    in_path = (x > 0.0) & (np.abs(_beside(corridor, x, y)) <= half_width)
-    enters = np.where(in_path, 0.0, np.nan)
-    if motion is not None:
-        later = np.arange(rules.step_s, rules.ahead_s + 1e-9, rules.step_s)
-        # Over the ground, as the corridor is; the vehicle comes after.
-        ahead = x[:, None] + (places[:, 2] + motion.speed_mps)[:, None] * later
-        across = y[:, None] + across_rate[:, None] * later
-        inside = np.abs(_beside(corridor, ahead, across)) <= half_width
-        inside &= ahead > motion.speed_mps * later
-        first = np.where(inside.any(axis=1), later[inside.argmax(axis=1)], np.nan)
-        enters = np.where(in_path, 0.0, first)
-    return Encounters(in_path, enters, reach)
+    values = (0.0, 0.0, 0.0) if corridor is None else (corridor.half_width_m, corridor.slope, corridor.curvature_1_m)
+    reach_m = values[0] + rules.margin_m if corridor is not None else -1.0
+    speed = motion.speed_mps if motion is not None else np.nan
+    return Encounters(
+        *_foresee(places, reach_m, values[1], values[2], speed, rules.ahead_s, rules.step_s, rules.approach_mps)
+    )
 
 
-def _beside(corridor: Corridor, x: Floats, y: Floats) -> Floats:
-    """How far to the left of the corridor's middle places are, across it."""
-    slope = corridor.slope + corridor.curvature_1_m * x
-    return np.asarray((y - corridor.lateral_m(x)) / np.sqrt(1.0 + slope**2))
+@kernel()
+def _foresee(
+    places: Floats,
+    reach_m: float,
+    slope: float,
+    curvature_1_m: float,
+    speed_mps: float,
+    ahead_s: float,
+    step_s: float,
+    approach_mps: float,
+) -> tuple[Flags, Floats, Floats]:
+    in_path, enters, reach = np.zeros(len(places), np.bool_), np.full(len(places), np.nan), np.full(len(places), np.nan)
+    for n in range(len(places)):
+        x, y, x_rate, y_rate = places[n]
+        if x > 0.0 and -x_rate > approach_mps:
+            reach[n] = -x / x_rate
+        in_path[n] = x > 0.0 and abs(_beside(slope, curvature_1_m, x, y)) <= reach_m
+        if in_path[n]:
+            enters[n] = 0.0
+            continue
+        if np.isnan(speed_mps) or reach_m < 0.0:
+            continue
+        for step in range(1, int(ahead_s / step_s + 0.5) + 1):
+            later = step * step_s
+            # Over the ground, as the corridor is; the vehicle comes after.
+            ahead, across = x + (x_rate + speed_mps) * later, y + y_rate * later
+            if ahead > speed_mps * later and abs(_beside(slope, curvature_1_m, ahead, across)) <= reach_m:
+                enters[n] = later
+                break
+    return in_path, enters, reach
+
+
+@kernel()
+def _beside(slope: float, curvature_1_m: float, x: float, y: float) -> float:
+    """How far to the left of the corridor's middle a place is, across it."""
+    lean = slope + curvature_1_m * x
+    off: float = (y - slope * x - 0.5 * curvature_1_m * x * x) / math.sqrt(1.0 + lean * lean)
+    return off

@@ -6,6 +6,7 @@ motion turns them from one picture's axes to the next, and is added where a velo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,14 +125,27 @@ def _keep_distance(places: Floats, noise: Floats, hidden: Flags, expected: Float
 
 def deviations_m(tracks: Tracks, view: RoadView) -> Floats:
     """(T,) standard deviations of ground distances: what is filtered, and what the calibration leaves open."""
-    place, height = tracks["place"][:, :2], view.pose.height_m
-    distance = np.maximum(np.hypot(place[:, 0], place[:, 1]), 0.1)
-    towards = place / distance[:, None]
-    filtered = np.einsum("ni,nij,nj->n", towards, tracks["place_covariance"][:, :2, :2], towards)
-    # How a distance over a level road changes with height, pitch and roll.
-    by_pose = np.stack([distance / height, (distance**2 + height**2) / height, place[:, 1] * distance / height], axis=1)
-    by_pose[:, 1] *= towards[:, 0]
-    return np.asarray(np.sqrt(filtered + np.einsum("ni,ij,nj->n", by_pose, view.pose_covariance, by_pose)))
+    return _deviations(tracks["place"], tracks["place_covariance"], view.pose.height_m, view.pose_covariance)
+
+
+@kernel()
+def _deviations(places: Floats, covariances: Floats, height_m: float, pose_covariance: Floats) -> Floats:
+    deviations, by_pose = np.empty(len(places)), np.empty(3)
+    for n in range(len(places)):
+        x, y = places[n, 0], places[n, 1]
+        distance = max(math.hypot(x, y), 0.1)
+        x, y = x / distance, y / distance
+        covariance = covariances[n]
+        variance = x * x * covariance[0, 0] + 2.0 * x * y * covariance[0, 1] + y * y * covariance[1, 1]
+        # How a distance over a level road changes with height, pitch and roll.
+        by_pose[0] = distance / height_m
+        by_pose[1] = x * (distance * distance + height_m * height_m) / height_m
+        by_pose[2] = y * distance * distance / height_m
+        for i in range(3):
+            for j in range(3):
+                variance += by_pose[i] * pose_covariance[i, j] * by_pose[j]
+        deviations[n] = math.sqrt(variance)
+    return deviations
 
 
 @kernel()

@@ -163,30 +163,34 @@ def complete(boxes: Floats, widths: Floats, hidden: Flags) -> tuple[Floats, Floa
     return whole, doubts
 
 
-def align(user: RoadUser, expected: Floats) -> tuple[Floats, Floats]:
+@kernel()
+def align(blob: Floats, expected: Floats) -> tuple[Floats, Floats]:
     """Move the boxes of those who share a blob so that the outermost meet its edges.
 
     Args:
-        user: The blob.
+        blob: (4,) its box xyxy.
         expected: (K, 4) boxes xyxy of those in it.
 
     Returns:
         (K, 4) boxes; and (K, 4) how much less sure than usual they are, as `correct_boxes` takes it: infinite where no
         edge tells anything.
     """
-    x1, _, x2, y2 = user.box_xyxy
-    boxes, doubt = expected.copy(), np.full((len(expected), 4), np.inf)
-    limits = _FARTHEST_SHIFT * (expected[:, 2:] - expected[:, :2])
-    across: dict[int, list[float]] = {}
-    across.setdefault(int(expected[:, 0].argmin()), []).append(x1 - float(expected[:, 0].min()))
-    across.setdefault(int(expected[:, 2].argmax()), []).append(x2 - float(expected[:, 2].max()))
-    for k, shifts in across.items():
-        boxes[k, [0, 2]] += np.clip(np.mean(shifts), -limits[k, 0], limits[k, 0])
-        doubt[k, 0] = 3.0
-    lowest = int(expected[:, 3].argmax())
-    boxes[lowest, [1, 3]] += np.clip(y2 - float(expected[lowest, 3]), -limits[lowest, 1], limits[lowest, 1])
-    doubt[lowest, 1] = 2.0
-    return boxes, doubt
+    boxes, doubts = expected.copy(), np.full((len(expected), 4), np.inf)
+    left, right, lowest = expected[:, 0].argmin(), expected[:, 2].argmax(), expected[:, 3].argmax()
+    to_left, to_right = blob[0] - expected[left, 0], blob[2] - expected[right, 2]
+    if left == right:
+        to_left = to_right = 0.5 * (to_left + to_right)
+    for k, way in ((left, to_left), (right, to_right)):
+        limit = _FARTHEST_SHIFT * (expected[k, 2] - expected[k, 0])
+        boxes[k, 0] = expected[k, 0] + min(max(way, -limit), limit)
+        boxes[k, 2] = expected[k, 2] + min(max(way, -limit), limit)
+        doubts[k, 0] = 3.0
+    limit = _FARTHEST_SHIFT * (expected[lowest, 3] - expected[lowest, 1])
+    shift = min(max(blob[3] - expected[lowest, 3], -limit), limit)
+    boxes[lowest, 1] += shift
+    boxes[lowest, 3] += shift
+    doubts[lowest, 1] = 2.0
+    return boxes, doubts
 
 
 def share_out(user: RoadUser, boxes: Floats, fills: Floats) -> list[RoadUser | None]:

@@ -100,6 +100,8 @@ class Tracking:
             step_s = 0.0
         self._now_s, self._size_hw = now_s, size_hw
         view = road.view if road is not None else self._view
+        if view is not None and view.camera.size_hw != size_hw:
+            view = None  # Measured on other pictures: metres are unknown.
         follower, before = self._follower, self._motion
         follower.predict(now_s, step_s)
         if view is not None:

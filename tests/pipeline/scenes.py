@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
 
 from engines.classes import cityscapes_class
-from pipeline.scene import Alert, DrivableArea, Frame, RoadUser, Scene, Segmentation
+from pipeline.geometry import CameraModel, CameraPose, RoadView
+from pipeline.metric import ClearDistance, Corridor, FreeSpace, RoadScene, VehicleMotion, Whereabouts
+from pipeline.scene import Alert, DrivableArea, Frame, Recognition, RoadUser, Scene, Segmentation, Visibility
 from pipeline.sinks import Sink
 
 CLASSES = tuple(
@@ -51,6 +54,39 @@ def make_scene(
         if (user := _road_user(ids, class_id, position)) is not None
     )
     return Scene(frame, Segmentation(ids, CLASSES, confidence), _drivable(ids), road_users, alerts)
+
+
+def in_metres(scene: Scene, *, clear: ClearDistance | None = None) -> Scene:
+    """The scene, known in metres: the person in the path 12 m ahead, the car beside it."""
+    view = RoadView(CameraModel(scene.frame.size_hw, 150.0, 150.0, 80.0, 55.0), CameraPose(1.4, 0.05))
+    columns = np.arange(0, scene.frame.size_hw[1], 4) + 0.5
+    ends = np.full((len(columns), 2), np.nan)
+    distances = np.full(len(columns), np.inf)
+    ends[0], distances[0], distances[1] = (9.0, 3.0), 9.49, 0.0
+    road = RoadScene(
+        view,
+        Corridor(1.1, 0.01, -0.001, np.diag([1e-4, 1e-6])),
+        clear or ClearDistance(12.0, 0.3, is_open=False, place_px=(40.0, 80.0)),
+        FreeSpace(columns, ends, distances, np.full(len(columns), np.nan)),
+        VehicleMotion(8.0, 0.1, 0.01, 0.002),
+    )
+    car, person = scene.road_users
+    users = (
+        dataclasses.replace(car, whereabouts=Whereabouts((15.0, -3.0), 15.3, 0.4)),
+        dataclasses.replace(
+            person,
+            whereabouts=Whereabouts((12.0, 0.4), 12.01, 0.2, (0.1, -1.2), 0.3, True, 0.0, 1.5),
+            recognition=Recognition("person 17", 0.97, is_new=False),
+        ),
+    )
+    evidence = {"id": 2.0, "distance_m": 12.0}
+    return dataclasses.replace(
+        scene,
+        road_users=users,
+        road=road,
+        visibility=Visibility(0.93, ("glare",)),
+        alerts=(Alert("pedestrian_in_path", "person 2 in the path, 12 m ahead", evidence),),
+    )
 
 
 def write_all(sink: Sink, scenes: Iterable[Scene]) -> None:

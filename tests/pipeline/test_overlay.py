@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pipeline.live.blank import blank_scene
+from pipeline.metric import ClearDistance
 from pipeline.overlay import Hud, OverlayPainter, panel
 from pipeline.overlay.ground import GroundPainter, words
 from pipeline.overlay.kernels import blend_color, smooth_boundary, smooth_contour, tint_scene, trace
@@ -22,7 +23,7 @@ from pipeline.overlay.style import Style, ink_on, instance_color
 from pipeline.overlay.yuv_color import yuv_color
 from pipeline.scene import Alert, CameraView, Frame, Scene, YuvImage
 from pipeline.sinks.yuv import fill_planes, yuv_weights
-from tests.pipeline.scenes import BUILDING, ROAD, SKY, make_scene, street
+from tests.pipeline.scenes import BUILDING, ROAD, SKY, in_metres, make_scene, street
 
 HUD = Hud(fps=58.3, latency_ms=14.2, engine="OpenVINO 2026.4, CPU, BF16, 2 threads")
 
@@ -43,6 +44,25 @@ class TestPicture:
         assert not first.flags.writeable
         np.testing.assert_array_equal(first, second)
         np.testing.assert_array_equal(scene.frame.image, grey((240, 320)))
+
+    def test_what_is_known_in_metres_is_drawn_and_without_it_nothing_of_the_kind(self) -> None:
+        """The inset in the upper right, the strip ahead, distances in labels; each of them only where it is known."""
+        plain = make_scene(size_hw=(480, 640))
+        known = in_metres(plain)
+        without, with_inset = OverlayPainter().draw(plain), OverlayPainter().draw(known)
+        no_inset = OverlayPainter(birdseye=False).draw(known)
+        corner = np.s_[10:150, 560:630]
+        np.testing.assert_array_equal(without[corner], 110)
+        np.testing.assert_array_equal(no_inset[corner], 110)
+        assert len(np.unique(with_inset[corner].reshape(-1, 3), axis=0)) > 20
+        assert (no_inset[300:470] != without[300:470]).any(), "the strip"
+
+    def test_nothing_is_drawn_as_clear_where_the_road_cannot_be_seen(self) -> None:
+        unseen = ClearDistance(0.0, 0.0, is_open=False, place_px=None)
+        plain = make_scene(size_hw=(480, 640))
+        known = replace(plain, road=in_metres(plain, clear=unseen).road)
+        picture = OverlayPainter(birdseye=False).draw(known)
+        np.testing.assert_array_equal(picture[200:470], OverlayPainter().draw(plain)[200:470])
 
     def test_the_road_is_green_and_what_is_not_marked_stays_as_it_was(self) -> None:
         picture = OverlayPainter().draw(make_scene(size_hw=(480, 640)), None).astype(int)

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cameras.address import CameraConfig, camera_kind, is_camera, name_cameras, playback_address, redacted
+from pipeline.cameras.address import (
+    CameraConfig,
+    calibrate_cameras,
+    camera_kind,
+    is_camera,
+    name_cameras,
+    playback_address,
+    redacted,
+)
 from pipeline.errors import ConfigError
 
 
@@ -72,3 +80,26 @@ def test_recordings_say_whether_they_begin_again():
 def test_passwords_are_never_shown():
     assert redacted("rtsp://admin:s3cret@10.0.0.2/main") == "rtsp://admin:***@10.0.0.2/main"
     assert redacted("rtsp://10.0.0.2:554/main") == "rtsp://10.0.0.2:554/main"
+
+
+def test_calibration_files_go_to_the_camera_that_they_name():
+    cameras = name_cameras([CameraConfig("front=rtsp://a/1"), CameraConfig("rear=rtsp://b/2")])
+    front, rear = calibrate_cameras(cameras, ["rear=r.toml", "front=f.toml"], ["rear=rg.toml"])
+    assert (front.camera, front.ground) == ("f.toml", "")
+    assert (rear.camera, rear.ground) == ("r.toml", "rg.toml")
+    (only,) = calibrate_cameras(name_cameras([CameraConfig("rtsp://a/1")]), ["c.toml"], ["camera=g.toml"])
+    assert (only.camera, only.ground) == ("c.toml", "g.toml")
+
+
+@pytest.mark.parametrize(
+    ("files", "complaint"),
+    [
+        (["c.toml"], "--camera c.toml: whose\\? Name the camera, as in --camera front=c.toml"),
+        (["side=c.toml"], "there is no camera 'side'; there are front, rear"),
+        (["front=c.toml", "front=d.toml"], "was given another file already"),
+    ],
+)
+def test_a_calibration_file_that_is_nobodys_is_refused(files: list[str], complaint: str):
+    cameras = name_cameras([CameraConfig("front=rtsp://a/1"), CameraConfig("rear=rtsp://b/2")])
+    with pytest.raises(ConfigError, match=complaint):
+        calibrate_cameras(cameras, files, [])

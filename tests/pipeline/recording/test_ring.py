@@ -291,3 +291,18 @@ def test_what_is_wrong_with_ourselves_is_no_alert_worth_saving(
         assert recorder.status.saving == ""
         recorder.sink().write(camera_scene(1, 9.0, alerts=(Alert("person", "…"),), camera="no such camera"), None)
     assert json.loads(next(tmp_path.rglob("*.jsonl")).read_text())["alerts"][0]["kind"] == kind
+
+
+def test_an_alert_that_lasts_extends_a_save_only_for_as_long_as_a_save_reaches(
+    tmp_path: Path, long_stream: Stream
+) -> None:
+    """As in a traffic jam: the first seconds tell all."""
+    with recording(tmp_path, segment_s=0.4, save_s=3.0) as recorder:
+        sink = recorder.sink()
+        play_into(recorder, long_stream, 0.0)
+        for second in range(10):
+            sink.write(camera_scene(25 * second, second + 0.5, alerts=(Alert("path_blocked", "3 m clear"),)), None)
+        wait_until(lambda: len(list((tmp_path / "saved").iterdir())) == 1)
+        said = [recorder._worth_saving("front", camera_scene(0, 9.6 + gap, alerts=(Alert("path_blocked", ""),)))
+                for gap in (0.0, 3.0)]  # fmt: skip
+        assert said == [[], ["path_blocked"]], "after a gap it is a new one"

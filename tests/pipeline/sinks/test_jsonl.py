@@ -16,7 +16,7 @@ import pytest
 from pipeline.errors import SinkError
 from pipeline.scene import Alert
 from pipeline.sinks.jsonl import SCENE_SCHEMA, JsonlSink, SceneRecord, scene_schema
-from tests.pipeline.scenes import SKY, make_scene, write_all
+from tests.pipeline.scenes import SKY, in_metres, make_scene, write_all
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -50,6 +50,36 @@ def test_a_scene_without_road_or_road_users_has_empty_lists(tmp_path: Path) -> N
     line = json.loads((tmp_path / "scenes.jsonl").read_text())
     assert line["drivable"] == {"area_px": 0, "polygon": [], "free_space_px": [-1] * 80}
     assert line["road_users"] == line["alerts"] == []
+
+
+def test_a_scene_in_metres_says_so_and_what_is_unknown_is_null(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "scenes.jsonl")
+    sink.write(in_metres(make_scene()), None)
+    sink.close()
+    text = (tmp_path / "scenes.jsonl").read_bytes()
+    msgspec.json.decode(text, type=SceneRecord)
+    line = json.loads(text)
+    assert b"NaN" not in text
+    car, person = line["road_users"]
+    assert person["whereabouts"] == {
+        "position_m": [12.0, 0.4],
+        "distance_m": 12.01,
+        "distance_std_m": 0.2,
+        "velocity_mps": [0.1, -1.2],
+        "speed_std_mps": 0.3,
+        "in_path": True,
+        "enters_path_in_s": 0.0,
+        "time_to_reach_s": 1.5,
+    }
+    assert person["recognition"] == {"name": "person 17", "score": 0.97, "is_new": False}
+    assert car["whereabouts"]["velocity_mps"] is car["whereabouts"]["time_to_reach_s"] is None
+    assert "recognition" not in car
+    assert line["road"]["clear"] == {"distance_m": 12.0, "std_m": 0.3, "is_open": False, "place_px": [40.0, 80.0]}
+    assert line["road"]["free_space"]["distance_m"][:3] == [9.49, 0.0, None]
+    assert line["road"]["free_space"]["ends_m"][:2] == [[9.0, 3.0], None]
+    assert line["road"]["motion"]["speed_mps"] == 8.0
+    assert line["visibility"] == {"mask_confidence": 0.93, "causes": ["glare"], "is_low": False}
+    assert line["alerts"][0]["evidence"] == {"id": 2.0, "distance_m": 12.0}
 
 
 def test_real_lines_satisfy_the_schema(tmp_path: Path) -> None:

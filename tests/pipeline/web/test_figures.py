@@ -13,9 +13,13 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.metric import ClearDistance
 from pipeline.scene import Alert
 from pipeline.web import WebServer
-from pipeline.web.board import ailments
+from pipeline.web.board import ailments, scene_facts
+from pipeline.web.feed import CameraFeed
+from pipeline.web.metrics import Metrics
+from tests.pipeline.scenes import in_metres, make_scene
 from tests.pipeline.web.feeder import Run, until
 
 
@@ -81,6 +85,36 @@ def test_metrics_tell_the_same_as_the_status(server: WebServer, run: Run) -> Non
     told = samples(server)
     assert told["clearway_camera_state", "front", "reconnecting"] == 1
     assert told["clearway_camera_state", "front", "live"] == 0
+
+
+def test_a_calibrated_camera_tells_how_far_the_road_is_clear_and_who_is_in_the_path() -> None:
+    scene = in_metres(make_scene())
+    feed = CameraFeed("front")
+    feed.put(scene, None)
+    facts = scene_facts(feed.newest)
+    assert facts is not None
+    assert facts["clear"] == {"distance_m": 12.0, "is_open": False, "is_seen": True}
+    assert facts["in_path"] == [{"id": 2, "class": "person", "distance_m": 12.01}]
+    assert facts["visibility"]["causes"] == ["glare"]
+    unseen = ClearDistance(0.0, 0.0, is_open=False, place_px=None)
+    feed.put(in_metres(make_scene(), clear=unseen), None)
+    assert scene_facts(feed.newest)["clear"]["is_seen"] is False  # type: ignore[index]
+    feed.put(make_scene(), None)
+    assert scene_facts(feed.newest)["clear"] is None  # type: ignore[index]
+
+
+def test_metrics_tell_clear_distance_and_alerts() -> None:
+    metrics = Metrics(Run("front").status, dict)
+    for scene in (in_metres(make_scene()), in_metres(make_scene()), make_scene(), in_metres(make_scene())):
+        metrics.observe("front", scene)
+    metrics.observe("rear", make_scene())
+    families = text_string_to_metric_families(metrics.text().decode())
+    told = {(one.name, *one.labels.values()): one.value for family in families for one in family.samples}
+    assert told["clearway_clear_distance_meters", "front"] == 12.0
+    assert ("clearway_clear_distance_meters", "rear") not in told, "unknown is no figure"
+    assert told["clearway_alert", "front", "pedestrian_in_path"] == 1
+    assert told["clearway_alert", "front", "path_blocked"] == 0
+    assert told["clearway_alerts_total", "front", "pedestrian_in_path"] == 2, "raised twice, not for three scenes"
 
 
 def test_nothing_but_the_run_is_in_the_registry(server: WebServer) -> None:

@@ -1,0 +1,153 @@
+"""Properties of the parts: boxes, assignment, sharing, the road plane."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.optimize import linear_sum_assignment
+
+from pipeline.metric import Corridor, VehicleMotion
+from pipeline.scene import RoadUser
+from pipeline.tracking.association import assign, costs
+from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
+from pipeline.tracking.path import PathRules, foresee
+from pipeline.tracking.places import Feet, correct_places, predict_places
+from pipeline.tracking.sharing import share_out
+from pipeline.tracking.tracks import TRACK, new_track
+from tests.pipeline.tracking.street import VIEW
+
+boxes_xyxy = st.tuples(st.integers(0, 500), st.integers(0, 250), st.integers(2, 140), st.integers(2, 100)).map(
+    lambda box: (box[0], box[1], box[0] + box[2], box[1] + box[3])
+)
+
+
+def user_of(box: tuple[int, int, int, int], mask: np.ndarray | None = None) -> RoadUser:
+    mask = np.ones((box[3] - box[1], box[2] - box[0]), np.uint8) if mask is None else mask
+    return RoadUser(1, "person", box, ((box[0] + box[2]) / 2, box[3]), int(mask.sum()), 0.9, mask)
+
+
+@given(arrays(np.float64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.floats(0.0, 1.5)))
+def test_assignments_cost_as_little_as_scipys(cost: np.ndarray):
+    chosen = assign(cost)
+    limit = 0.85
+    gain = np.clip(limit - cost, 0.0, None)
+    rows, columns = linear_sum_assignment(-gain) if cost.size else ([], [])
+    best = gain[rows, columns].sum() if cost.size else 0.0
+    pairs = [(row, column) for row, column in enumerate(chosen.tolist()) if column >= 0]
+    assert len({column for _, column in pairs}) == len(pairs)
+    assert sum(gain[pair] for pair in pairs) == pytest.approx(best, abs=1e-9)
+
+
+@given(boxes_xyxy)
+def test_a_box_that_stays_is_expected_where_it_is(box: tuple[int, int, int, int]):
+    tracks = np.array([new_track(1, user_of(box), 0.0)], TRACK)
+    start_box(tracks, np.array(box, np.float64))
+    for _ in range(30):
+        predict_boxes(tracks, 1 / 30)
+        correct_boxes(tracks, np.array([0]), np.array([box], np.float64), np.ones((1, 4)))
+    expected, deviations = predicted_xyxy(tracks)
+    assert np.allclose(expected[0], box, atol=1e-6 * max(box))
+    assert (deviations > 0.0).all()
+    same = costs(expected, deviations, *(np.array([1]),) * 2, np.array([box], np.float64), *(np.array([1]),) * 2)
+    assert same[0, 0] == pytest.approx(0.0, abs=1e-6)
+
+
+@given(boxes_xyxy, st.lists(boxes_xyxy, min_size=2, max_size=4), st.randoms(use_true_random=False))
+def test_shares_are_a_partition(box: tuple[int, int, int, int], others: list[tuple[int, int, int, int]], random):
+    width, height = box[2] - box[0], box[3] - box[1]
+    mask = np.array([random.random() < 0.7 for _ in range(width * height)], np.uint8).reshape(height, width)
+    mask[0, 0] = 1
+    parts = share_out(user_of(box, mask), np.array(others, np.float64), np.full(len(others), 0.6))
+    painted = np.zeros((400, 700), np.int64)
+    for part in parts:
+        if part is not None:
+            x1, y1, x2, y2 = part.box_xyxy
+            painted[y1:y2, x1:x2] += part.mask
+    assert (painted[box[1] : box[3], box[0] : box[2]] == mask).all()
+    assert painted.sum() == mask.sum()
+
+
+@pytest.mark.parametrize("walk_mps", [(0.0, 0.0), (1.3, 0.0), (0.0, -1.4), (-6.0, 0.5)])
+@pytest.mark.parametrize("yaw_rate_rad_s", [0.0, 0.2])
+def test_velocities_are_over_the_ground_though_the_vehicle_drives_and_turns(
+    walk_mps: tuple[float, float], yaw_rate_rad_s: float
+):
+    speed, step_s = 7.0, 1 / 30
+    motion = VehicleMotion(speed, 0.05, yaw_rate_rad_s, 0.005)
+    tracks = np.array([new_track(1, user_of((0, 0, 20, 40)), 0.0)], TRACK)
+    place, velocity = np.array([38.0, 2.0]), np.array(walk_mps)
+    turn = np.array([[np.cos(yaw_rate_rad_s * step_s), np.sin(yaw_rate_rad_s * step_s)], [0.0, 0.0]])
+    turn[1] = [-turn[0, 1], turn[0, 0]]
+    for index in range(75):
+        if index:
+            half = 0.5 * yaw_rate_rad_s * step_s
+            way = speed * step_s * np.array([np.cos(half), np.sin(half)])
+            place, velocity = turn @ (place + velocity * step_s - way), turn @ velocity
+            predict_places(tracks, motion, motion, step_s)
+        pixels = VIEW.image_from_road(place[None])
+        feet = Feet(np.array([0]), pixels, np.ones(1), np.zeros(1, np.bool_), np.zeros(1), 1.0)
+        correct_places(tracks, feet, VIEW, motion, index * step_s)
+        if place[0] < 6.0:
+            break
+    said = tracks["place"][0, 2:] + [speed, 0.0]
+    assert tracks["place"][0, :2] == pytest.approx(place, abs=0.1)
+    assert said == pytest.approx(velocity, abs=0.35)
+
+
+def test_a_foot_that_jumps_once_is_not_believed_and_one_that_stays_is():
+    tracks = np.array([new_track(1, user_of((0, 0, 20, 40)), 0.0)], TRACK)
+
+    def see(distance_m: float, index: int) -> float:
+        predict_places(tracks, None, None, 1 / 30)
+        feet = Feet(
+            np.array([0]),
+            VIEW.image_from_road([[distance_m, 0.0]]),
+            np.ones(1),
+            np.zeros(1, np.bool_),
+            np.zeros(1),
+            1.0,
+        )
+        correct_places(tracks, feet, VIEW, None, index / 30)
+        return float(tracks["place"][0, 0])
+
+    for index in range(60):
+        see(15.0, index)
+    assert see(25.0, 60) == pytest.approx(15.0, abs=0.2)
+    assert see(15.0, 61) == pytest.approx(15.0, abs=0.2)
+    for index in range(62, 70):
+        now = see(25.0, index)
+    assert now == pytest.approx(25.0, abs=0.5)
+
+
+def test_who_will_be_in_the_path_is_foreseen():
+    corridor = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2)))
+    motion = VehicleMotion(8.0, 0.1, 0.0, 0.01)
+    places = np.array(
+        [
+            [24.0, 0.0, -8.0, 0.0],  # Stands in the lane: reached in 3 s.
+            [24.0, 4.4, -8.0, -1.5],  # Walks towards it: 3 m to go, the margin included.
+            [24.0, 4.4, -8.0, 1.5],  # Walks away from it.
+            [24.0, 4.4, -8.0, 0.0],  # Stands beside it.
+            [6.0, 4.4, -8.0, -1.5],  # Walks towards it, behind the vehicle.
+            [24.0, 0.0, 1.0, 0.0],  # Drives off.
+        ]
+    )
+    told = foresee(places, corridor, motion, PathRules(margin_m=0.3))
+    assert told.in_path.tolist() == [True, False, False, False, False, True]
+    assert told.enters_s[[0, 5]].tolist() == [0.0, 0.0]
+    assert told.enters_s[1] == pytest.approx(2.05, abs=0.06)  # In steps of a tenth
+    assert np.isnan(told.enters_s[[2, 3, 4]]).all()
+    assert told.reach_s[:4] == pytest.approx(np.full(4, 3.0))
+    assert np.isnan(told.reach_s[5])
+    unknown = foresee(places, corridor, None, PathRules())
+    assert np.isnan(unknown.enters_s[[1, 2, 3, 4]]).all()
+
+
+def test_the_path_bends_with_the_road():
+    corridor = Corridor(1.1, 0.0, 1 / 60, np.zeros((2, 2)))
+    y_m = 0.5 * 24.0**2 / 60
+    places = np.array([[24.0, y_m, -8.0, 0.0], [24.0, 0.0, -8.0, 0.0]])
+    assert foresee(places, corridor, None, PathRules()).in_path.tolist() == [True, False]
