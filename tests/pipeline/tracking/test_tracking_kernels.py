@@ -32,7 +32,7 @@ def user_of(box: tuple[int, int, int, int], mask: np.ndarray | None = None) -> R
 @given(arrays(np.float64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.floats(0.0, 1.5)))
 def test_assignments_cost_as_little_as_scipys(cost: np.ndarray):
     chosen = assign(cost)
-    limit = 0.85
+    limit = 0.9
     gain = np.clip(limit - cost, 0.0, None)
     rows, columns = linear_sum_assignment(-gain) if cost.size else ([], [])
     best = gain[rows, columns].sum() if cost.size else 0.0
