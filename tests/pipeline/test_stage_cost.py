@@ -22,8 +22,8 @@ from pipeline.overlay import OverlayPainter
 from pipeline.postprocess import Postprocessor
 from pipeline.preprocess import Preprocessor
 from pipeline.scene import Frame, Scene, YuvImage
-from pipeline.sinks.yuv import fill_planes, yuv_weights
 from pipeline.synthetic import SyntheticDrive
+from pipeline.yuv import fill_planes, yuv_weights
 
 SIZE_HW, INPUT_HW, GRID_HW = (720, 1280), (360, 640), (90, 160)
 
