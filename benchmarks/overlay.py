@@ -1,8 +1,9 @@
 """What drawing and encoding cost next to the encoder alone: python -m benchmarks.overlay CLIP [--rounds 9]
 
 Per round, in turns, on the same scenes: encoding the recording's own planes, which is what the encoder costs without
-us; drawing upon planes and encoding those, as `replay` does for videos; and drawing in BGR, conversions before and after
-included, as it does where a window shows the picture too. CPU time of the whole process a frame; trust the ratios.
+us; drawing upon planes and encoding those, as `replay` does for videos; and drawing in BGR, conversions before and
+after included, as it does where a window shows the picture too. CPU time of the whole process a frame; trust the
+ratios.
 """
 
 from __future__ import annotations

@@ -57,9 +57,11 @@ def see_cameras(args: argparse.Namespace) -> dict[str, float]:
     with _MemoryWatch() as memory:
         dropped = run_cameras(str(args.clip), args.cameras, recorder, perceive, args.seconds)
     looks = recorder.looks[len(recorder.looks) // 10 :]
-    elapsed_s = looks[-1].ended_s - looks[0].ended_s
+    began_s, ended_s = looks[0].ended_s, looks[-1].ended_s
+    if began_s == ended_s:
+        raise SystemExit(f"only {len(recorder.looks)} scenes came of {args.cameras} cameras: give it more --seconds")
     return {
-        "fps": (len(looks) - 1) / elapsed_s,
+        "fps": sum(look.ended_s > began_s for look in looks) / (ended_s - began_s),
         "decodes_per_scene": 1 + (sum(dropped.values()) - dropped["starting"]) / len(recorder.looks),
         "age_p50_ms": statistics.median(look.age_ms for look in looks),
         "memory_mb": memory.largest_mb,

@@ -130,7 +130,9 @@ def _write(
 
 def _sidecar(artifact: ModelArtifact) -> Sidecar:
     """What is known of the model; what was assumed of it is written down from now on."""
+    sure = artifact.confidence
     return Sidecar(
+        confidence=None if sure is None else SidecarConfidence(sure.scale, sure.shift),
         name=artifact.name,
         input=SidecarInput(artifact.mean, artifact.std, artifact.color_order, artifact.default_size_hw),
         classes=tuple(SidecarClass(entry.name, entry.color_rgb, entry.train_id) for entry in artifact.classes),

@@ -5,8 +5,10 @@ Replay, live runs, profiling and evaluation all go through here, so that a figur
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Literal, TypeGuard
@@ -24,7 +26,10 @@ from pipeline.situation import Situation
 from pipeline.smoothing import Smoother
 from pipeline.timings import StageTimings, Stopwatch
 
-__all__ = ["Perception", "smooths"]
+__all__ = ["MEANING_THREAD", "Perception", "smooths"]
+
+MEANING_THREAD = "clearway-meaning"
+"""Beginning of the name of the thread that works on the meaning of frames while the engine has the next."""
 
 Findings = tuple[Segmentation, DrivableArea, tuple[RoadUser, ...]]
 
@@ -51,7 +56,7 @@ class Perception:
         self._timings = timings
         self._smooth = smooth
         self._situate = situate
-        self._preprocessor = Preprocessor(engine.spec)
+        self._preprocessor, self._other_preprocessor = Preprocessor(engine.spec), Preprocessor(engine.spec)
         self._eyes: dict[str, _Eye] = {}
         self._open = ExitStack()
         self._open.callback(engine.close)
@@ -94,14 +99,15 @@ class Perception:
     def see_each(self, frames: Iterable[Frame]) -> Iterator[Scene]:
         """The scene of every frame, in order, as fast as they come.
 
-        On a GPU that finds the classes itself, the next frames go up and are computed while the CPU still works on the
-        meaning of the last: a scene comes up to two frames later than with `see`. A live camera does not want that.
+        The engine takes the next frame while the meaning of the last one is still worked on, in a thread of its own; on
+        a GPU that finds the classes itself, two frames are under way. So a scene comes one or two frames later than
+        with `see`. A live camera does not want that.
 
         Raises:
             EngineError: The inference library failed.
         """
         if self._pictures is None:
-            yield from map(self.see, frames)
+            yield from self._see_overlapped(frames)
             return
         for frame in frames:
             while not self._pictures.has_room_for(frame):
@@ -110,6 +116,33 @@ class Perception:
                 self._pictures.submit(frame)
         while self._pictures.under_way:
             yield self._collect(self._pictures)
+
+    def _see_overlapped(self, frames: Iterable[Frame]) -> Iterator[Scene]:
+        meaning: Future[Scene] | None = None
+        with ThreadPoolExecutor(1, MEANING_THREAD) as thinking:
+            for frame in frames:
+                watch = Stopwatch(self._timings)
+                # Two tensors in turns, and a copy of the small logits: those of the frame before are still looked at.
+                self._preprocessor, self._other_preprocessor = self._other_preprocessor, self._preprocessor
+                try:
+                    tensor, logits = self._infer([frame], watch)
+                except Exception:
+                    if meaning is not None:
+                        yield meaning.result()  # what was seen before is not lost
+                    raise
+                if meaning is not None:
+                    yield meaning.result()
+                meaning = thinking.submit(self._mean, frame, tensor, logits.copy(), watch.laps_ms)
+            if meaning is not None:
+                yield meaning.result()
+
+    def _mean(self, frame: Frame, tensor: Tensor, logits: Tensor, laps_ms: Mapping[str, float]) -> Scene:
+        """What follows the engine."""
+        watch, eye = Stopwatch(self._timings), self._eye(frame.camera)
+        found = self._find([frame], [eye], tensor, logits, watch)
+        watch.lap("postprocess")
+        scene = self._understand([frame], [eye], found, watch)[0]
+        return dataclasses.replace(scene, timings_ms={**laps_ms, **watch.laps_ms})
 
     def _collect(self, pictures: PictureClasses) -> Scene:
         watch = Stopwatch(self._timings)
@@ -139,7 +172,7 @@ class Perception:
                 for eye, frame, classes in zip(eyes, frames, classified, strict=True)
             ]
         else:
-            findings = self._find(frames, eyes, watch)
+            findings = self._find(frames, eyes, *self._infer(frames, watch), watch)
         watch.lap("postprocess")
         return self._understand(frames, eyes, findings, watch)
 
@@ -153,11 +186,16 @@ class Perception:
         watch.lap("situation")
         return scenes
 
-    def _find(self, frames: Sequence[Frame], eyes: Sequence[_Eye], watch: Stopwatch) -> list[Findings]:
+    def _infer(self, frames: Sequence[Frame], watch: Stopwatch) -> tuple[Tensor, Tensor]:
         tensor = self._preprocessor.prepare(frames)
         watch.lap("preprocess")
         logits = self.engine.infer(tensor)
         watch.lap("engine")
+        return tensor, logits
+
+    def _find(
+        self, frames: Sequence[Frame], eyes: Sequence[_Eye], tensor: Tensor, logits: Tensor, watch: Stopwatch
+    ) -> list[Findings]:
         contents = [
             self._preprocessor.content_of(picture, frame.size_hw) for picture, frame in zip(logits, frames, strict=True)
         ]

@@ -75,7 +75,7 @@ def main() -> None:
         for name in names[round_number % len(names) :] + names[: round_number % len(names)]:
             load = os.getloadavg()[0]
             free[name].append(_pass(commands[name]))
-            if args.rate > 0:
+            if args.rate > 0 and round_number < args.paced_rounds:
                 paced[name].append(_pass([*commands[name], "--rate", str(args.rate)]))
             print(f"round {round_number + 1}  load {load:.1f}  {name:20} {free[name][-1].fps:.1f} FPS", flush=True)
     figures = {PEERS[name].title: figures_of(free[name], paced[name], free["clearway"]) for name in names}
@@ -104,6 +104,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=_ROOT.parent / "shared" / "data", help="folder that holds peers/")
     parser.add_argument("--rounds", type=int, default=7, help="six or more give an interval of 95 %% (default: 7)")
     parser.add_argument("--rate", type=float, default=8.0, help="a camera's frames a second; 0: no latencies")
+    parser.add_argument("--paced-rounds", type=int, default=2, help="rounds that also measure latencies (default: 2)")
     parser.add_argument("--only", nargs="+", choices=PEERS, help="these peers (and Clearway)")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()

@@ -19,7 +19,9 @@ from typing import Any
 __all__ = ["Throttling", "ThrottlingReading", "open_nvml", "read_throttling"]
 
 _SLOWED_COOLERS = ("Processor", "cpufreq", "thermal-cpufreq", "devfreq", "thermal-devfreq", "cpu_throttle", "gpu")
-"""Types of cooling devices that cool by slowing down; the others are fans and the like."""
+"""Beginnings of types of cooling devices that cool by slowing down; the others are fans and the like."""
+_SLOWED_ALERT = "throttle-alert"
+"""What they end with on a Jetson: cpu-throttle-alert, cv0-throttle-alert, …"""
 
 _NVML_REASONS = {
     "SwPowerCap": "power cap",
@@ -93,7 +95,7 @@ def read_throttling(nvml: Any | None = None, root: Path = Path("/")) -> Throttli
     states: dict[str, bool] = {}
     for folder in root.glob("sys/class/thermal/cooling_device*"):
         kind, state = _read(folder / "type"), _read(folder / "cur_state")
-        if kind.startswith(_SLOWED_COOLERS) and state.lstrip("-").isdigit():
+        if (kind.startswith(_SLOWED_COOLERS) or kind.endswith(_SLOWED_ALERT)) and state.lstrip("-").isdigit():
             states[f"cooling by {kind} ({folder.name})"] = int(state) > 0
     if nvml is not None:
         states.update(_gpu_states(nvml))

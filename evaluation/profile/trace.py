@@ -115,7 +115,10 @@ def _frames(ways: Sequence[Way], clock: _Clock, threads: dict[str, int]) -> Iter
             inside_s = way.decoding.ended_s - way.decoding.duration_ms / 2e3
             yield _flow("s", number, clock.us(inside_s), threads[way.decoding.thread])
             yield _flow("f", number, clock.us(look.began_s + _INSIDE_S), perception)
-        yield _slice(f"{look.camera or 'frame'} {look.number}", clock, look.began_s, look.ended_s, perception, known)
+        # Where its meaning is worked on in another thread, the engine has the next frame before this one is done.
+        here_s = max((span.ended_s for span in way.stages if span.thread == PERCEPTION_THREAD), default=look.ended_s)
+        ended_s = here_s if any(span.thread != PERCEPTION_THREAD for span in way.stages) else look.ended_s
+        yield _slice(f"{look.camera or 'frame'} {look.number}", clock, look.began_s, ended_s, perception, known)
 
 
 def _counters(measured: Measurement, clock: _Clock) -> Iterator[Event]:

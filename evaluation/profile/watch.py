@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
@@ -13,9 +10,10 @@ from typing import Any
 
 import psutil
 
+from evaluation.profile.tegrastats import Tegrastats
 from evaluation.profile.throttling import Throttling, read_throttling
 
-__all__ = ["MachineSample", "MachineWatch", "gpu_names", "parse_tegrastats"]
+__all__ = ["MachineSample", "MachineWatch", "gpu_names"]
 
 _PERIOD_S = 0.2
 _SAMPLE_LIMIT = 20_000
@@ -66,7 +64,7 @@ class MachineWatch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="clearway-machine", daemon=True)
         self._before = self._busy_s()
-        self._tegrastats = _Tegrastats()
+        self._tegrastats = Tegrastats()
 
     def memory_mb(self) -> float:
         """Of this process, in RAM, now."""
@@ -118,56 +116,6 @@ class MachineWatch:
 def gpu_names(nvml: Any | None) -> list[str]:
     """Names of the NVIDIA GPUs."""
     return list(_gpu(nvml, lambda lib, handle: lib.nvmlDeviceGetName(handle)).values())
-
-
-def parse_tegrastats(line: str) -> dict[str, dict[str, float]]:
-    """What a line of NVIDIA's ``tegrastats`` (Jetson) says, by field of `MachineSample`.
-
-    Clocks of processors (``CPU [12%@1479,off]``), temperatures (``GPU@41.5C``), power (``VDD_IN 4950mW/4950mW``, older
-    releases without unit) and the GPU's load (``GR3D_FREQ 42%``).
-    """
-    cpus = re.search(r"\bCPU \[([^\]]*)\]", line)
-    clocks = {
-        f"cpu{index}": float(clock[1])
-        for index, text in enumerate(cpus[1].split(",") if cpus else [])
-        if (clock := re.search(r"@(\d+)", text))
-    }
-    temperatures = {name: float(value) for name, value in re.findall(r"\b(\w+)@(-?[\d.]+)C\b", line)}
-    power = re.findall(r"\b((?:VDD|VIN|POM)_\w+) (\d+)(?:mW)?/\d+", line)
-    load = re.search(r"\bGR3D_FREQ (\d+)%", line)
-    return {
-        "clocks_mhz": clocks,
-        "temperatures_c": temperatures,
-        "power_w": {rail: int(milliwatts) / 1e3 for rail, milliwatts in power},
-        "gpu_utilisation": {"GPU": int(load[1]) / 100} if load else {},
-    }
-
-
-class _Tegrastats:
-    """NVIDIA's program on a Jetson, running beside; nothing anywhere else."""
-
-    def __init__(self) -> None:
-        self._line = ""
-        program = shutil.which("tegrastats")
-        self._process: subprocess.Popen[str] | None = None
-        if program is not None:
-            self._process = subprocess.Popen(
-                [program, "--interval", "500"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-            )
-            threading.Thread(target=self._read, name="clearway-tegrastats", daemon=True).start()
-
-    def newest(self) -> dict[str, dict[str, float]]:
-        return parse_tegrastats(self._line) if self._line else {}
-
-    def close(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-
-    def _read(self) -> None:
-        assert self._process is not None
-        for line in self._process.stdout or ():
-            self._line = line
 
 
 def _cpu_clocks() -> dict[str, float]:

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 
 from pipeline.cameras.address import CameraConfig, CameraKind, redacted
 from pipeline.cameras.base import EncodedPacket, Reading, SignalLostError, Taken, VideoParameters
-from pipeline.sources.decoded import frame_of
+from pipeline.sources.decoded import decoder_threads, frame_of
 from pipeline.sources.hardware import apart
 
 __all__ = ["FfmpegConnection"]
@@ -121,6 +121,7 @@ class FfmpegConnection:
             self.close()
             raise SignalLostError(f"{self._address}: sends a video that FFmpeg has no decoder for")
         context.thread_type = "SLICE"
+        context.thread_count = decoder_threads(context.height, context.width)
         # H.265 only where packets can be lost: strictness also refuses cameras whose side information is malformed.
         strict = context.name == "mjpeg" or (context.name == "hevc" and config.transport == "udp")
         context.options = _DECODER_OPTIONS | (_STRICT_DECODER_OPTIONS if strict else {})

@@ -214,7 +214,8 @@ def _claim(path: Path, *, create: bool) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+    # Opened by one thread and used by another, one after the other: who sees in pictures changes threads.
+    connection = sqlite3.connect(path, timeout=1.0, isolation_level=None, check_same_thread=False)
     try:
         _explained(path, lambda: _prepare(connection, path))
         _make_private(path)  # Only now is it known to be ours.

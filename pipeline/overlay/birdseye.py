@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.metric import RoadScene
 from pipeline.overlay.corridor import strip_lines
-from pipeline.overlay.kernels import lay_picture
 from pipeline.overlay.lettering import REGULAR, draw_text
-from pipeline.overlay.pen import Pen, draw_lines
+from pipeline.overlay.pen import Pen, draw_lines, lay_picture
 from pipeline.overlay.road_users import rounded_rectangle
 from pipeline.overlay.style import AMBER, DANGER, GREY, PANEL, ROAD_NEAR, WHITE, Color, Style, instance_color
 from pipeline.road.occupancy import FREE, OCCUPIED, occupancy_grid
@@ -29,7 +28,7 @@ _HEIGHT = 0.42
 
 _RING_M = 10.0
 _BLOCKED: Color = (96, 88, 82)
-_PANEL_OPACITY = 206
+_PANEL_OPACITY = 0.8
 _TICK_S = 1.0
 """A road user's velocity is drawn as its way within so long."""
 _SUBPIXEL_BITS = 4
@@ -47,11 +46,9 @@ class BirdseyePainter:
     def __init__(self, style: Style, height: int) -> None:
         self._style = style
         self._px_m = max(2.0, _HEIGHT * height / (_AHEAD_M + _BEHIND_M))
-        # Even, as planes of colour differences want it.
-        self._size_hw = (
-            2 * round((_AHEAD_M + _BEHIND_M) * self._px_m / 2.0),
-            2 * round(_ASIDE_M * self._px_m),
-        )
+        self._size_hw = (round((_AHEAD_M + _BEHIND_M) * self._px_m), round(2.0 * _ASIDE_M * self._px_m))
+        plate = rounded_rectangle(*self._size_hw, style.margin_px)
+        self._cover = (plate * _PANEL_OPACITY).round().astype(np.uint8)
         self._layer = np.zeros(self._size_hw, np.uint8)
         palette = np.array([PANEL, PANEL, PANEL], np.float64)
         palette[FREE] += 0.62 * (np.array(ROAD_NEAR) - palette[FREE])
@@ -60,8 +57,7 @@ class BirdseyePainter:
 
     def draw(self, picture: Picture, scene: Scene) -> None:
         """Draw what the scene knows in metres; nothing where it knows nothing, or where there is no room."""
-        road, (height, width) = scene.road, self._size_hw
-        margin = self._style.margin_px
+        road, width, margin = scene.road, self._size_hw[1], self._style.margin_px
         if road is None or not self._style.with_text or picture.shape[1] < 3 * (width + margin):
             return
         inset = self._draw_cells(scene, road)
@@ -70,8 +66,7 @@ class BirdseyePainter:
         for user in sorted(scene.road_users, key=lambda user: user.area_px):
             self._draw_user(inset, user)
         self._draw_vehicle(inset)
-        left, top = (picture.shape[1] - margin - width) // 2 * 2, margin // 2 * 2
-        lay_picture(picture, inset, rounded_rectangle(height, width, margin), left, top, _PANEL_OPACITY)
+        lay_picture(picture, inset, self._cover, picture.shape[1] - margin - width, margin)
 
     def _draw_cells(self, scene: Scene, road: RoadScene) -> BgrImage:
         grid = occupancy_grid(scene, road.view, cell_m=_CELL_M, ahead_m=_AHEAD_M, aside_m=_ASIDE_M)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.color import yuv_from_rgb
 from pipeline.jit import kernel
 from pipeline.overlay.yuv_color import yuv_color
-from pipeline.overlay.yuv_kernels import blend_picture, blend_plain
+from pipeline.overlay.yuv_kernels import blend_plain
 from pipeline.scene import BgrImage, Picture, YuvImage
 
 __all__ = [
-    "blend_color", "blend_stroke", "extent", "lay_picture", "smooth_boundary", "smooth_contour", "tint_scene", "trace",
+    "blend_color", "blend_stroke", "extent", "smooth_boundary", "smooth_contour", "tint_scene", "trace",
 ]  # fmt: skip
 
 
@@ -188,38 +186,6 @@ def _blend_bgr(
                 picture[row, column, 0] = (picture[row, column, 0] * rest + blue * share) >> 8
                 picture[row, column, 1] = (picture[row, column, 1] * rest + green * share) >> 8
                 picture[row, column, 2] = (picture[row, column, 2] * rest + red * share) >> 8
-
-
-def lay_picture(picture: Picture, other: BgrImage, mask: NDArray[np.uint8], left: int, top: int, opacity: int) -> None:
-    """Blend a smaller picture over another through a mask, in place.
-
-    Args:
-        picture: Drawn into.
-        other: (h, w, 3) BGR what comes over it, h and w even; all of it lies inside.
-        mask: (h, w) 0 to 255.
-        left: Column of its first column in the picture, even.
-        top: Row of its first row, even.
-        opacity: Of 256, where the mask is 255.
-    """
-    if isinstance(picture, YuvImage):
-        planes, height, width = picture.planes, *mask.shape
-        weights, offsets = yuv_from_rgb(picture.matrix, picture.full_range)
-        y, u, v = cv2.split(cv2.transform(other, np.column_stack((weights[:, ::-1], offsets))))
-        u, v = (cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA) for plane in (u, v))
-        blend_picture(planes.y, planes.u, planes.v, y, u, v, mask, left, top, opacity)  # type: ignore[arg-type]
-    else:
-        _lay_bgr(picture[top : top + mask.shape[0], left : left + mask.shape[1]], other, mask, opacity)
-
-
-@kernel()
-def _lay_bgr(picture: BgrImage, other: BgrImage, mask: NDArray[np.uint8], opacity: int) -> None:
-    """As `lay_picture`; all three of one size."""
-    for y in range(mask.shape[0]):
-        for x in range(mask.shape[1]):
-            share = (opacity * (mask[y, x] + (mask[y, x] >> 7))) >> 8
-            for channel in range(3):
-                below = picture[y, x, channel] * (256 - share)
-                picture[y, x, channel] = (below + other[y, x, channel] * share) >> 8
 
 
 @kernel()

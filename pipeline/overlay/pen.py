@@ -14,9 +14,10 @@ from pipeline.overlay import yuv_kernels
 from pipeline.overlay.kernels import blend_color, blend_stroke, extent, trace
 from pipeline.overlay.style import Color
 from pipeline.overlay.yuv_color import yuv_color
-from pipeline.scene import Picture, YuvImage
+from pipeline.scene import BgrImage, Picture, YuvImage
+from pipeline.yuv import fill_planes, yuv_weights
 
-__all__ = ["Pen", "draw_lines", "fill_ellipse"]
+__all__ = ["Pen", "draw_lines", "fill_ellipse", "lay_picture"]
 
 _SUBPIXEL_BITS = 4
 _UNIT = 1 << _SUBPIXEL_BITS
@@ -94,6 +95,35 @@ def fill_ellipse(picture: Picture, center_px: tuple[float, float], radii_px: tup
     x, y, width, height = (round(4 * value) for value in (*center_px, *radii_px))
     mask = _ellipse(x % 4, y % 4, width, height)
     blend_color(picture, mask, x // 4 - mask.shape[1] // 2, y // 4 - mask.shape[0] // 2, *color, 256)
+
+
+def lay_picture(picture: Picture, other: BgrImage, cover: NDArray[np.uint8], left: int, top: int) -> None:
+    """Lay another picture over this one.
+
+    Args:
+        picture: Drawn into.
+        other: (h, w, 3) BGR; all of it lies inside the picture.
+        cover: (h, w) how much it covers, of 255.
+        left: Where its first column lies.
+        top: Where its first row lies.
+    """
+    if not isinstance(picture, YuvImage):
+        below = picture[top : top + cover.shape[0], left : left + cover.shape[1]]
+        share = cover[..., None].astype(np.uint16)
+        below[:] = ((below * (255 - share) + other * share) // 255).astype(np.uint8)
+        return
+    # Colour differences are of four pixels each: from an even row and column to even ones.
+    ends = top + cover.shape[0], left + cover.shape[1]
+    margins = ((top % 2, ends[0] % 2), (left % 2, ends[1] % 2))
+    other, cover = np.pad(other, (*margins, (0, 0)), mode="edge"), np.pad(cover, margins)
+    height, width = cover.shape
+    laid = YuvImage(np.empty((height * 3 // 2, width), np.uint8), picture.matrix, picture.full_range).planes
+    weights = yuv_weights(picture.matrix, picture.full_range)
+    fill_planes(np.ascontiguousarray(other).reshape(height, -1), weights, laid.y, laid.u, laid.v)
+    planes = picture.planes
+    yuv_kernels.blend_picture(
+        planes.y, planes.u, planes.v, laid.y, laid.u, laid.v, cover, left - left % 2, top - top % 2
+    )
 
 
 @lru_cache(maxsize=1024)

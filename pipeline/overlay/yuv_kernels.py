@@ -305,16 +305,7 @@ _LOOK = 32
 
 @kernel()
 def blend_picture(
-    y: Plane,
-    u: Plane,
-    v: Plane,
-    other_y: Plane,
-    other_u: Plane,
-    other_v: Plane,
-    mask: Plane,
-    left: int,
-    top: int,
-    opacity: int,
+    y: Plane, u: Plane, v: Plane, other_y: Plane, other_u: Plane, other_v: Plane, cover: Plane, left: int, top: int
 ) -> None:
     """Lay another picture over this one through a mask, in place.
 
@@ -325,20 +316,19 @@ def blend_picture(
         other_y: (h, w) of the other, h and w even; all of it lies inside.
         other_u: (h / 2, w / 2).
         other_v: Likewise.
-        mask: (h, w) 0 to 255.
+        cover: (h, w) how much the other one covers, of 255.
         left: Where its first column lies, even.
         top: Where its first row lies, even.
-        opacity: Of 256, where the mask is 255.
     """
-    height, width = mask.shape
+    height, width = cover.shape
     for row in range(height):
         for column in range(width):
-            share = np.int32(opacity * (mask[row, column] + (mask[row, column] >> 7))) >> 8
+            share = np.int32(cover[row, column]) + (np.int32(cover[row, column]) >> 7)
             below, over = np.int32(y[top + row, left + column]), np.int32(other_y[row, column])
             y[top + row, left + column] = (below * (256 - share) + over * share) >> 8
     for row in range(height // 2):
         for column in range(width // 2):
-            share = np.int32(opacity * (mask[2 * row, 2 * column] + (mask[2 * row, 2 * column] >> 7))) >> 8
+            share = np.int32(cover[2 * row, 2 * column]) + (np.int32(cover[2 * row, 2 * column]) >> 7)
             place = (top // 2 + row, left // 2 + column)
             u[place] = (np.int32(u[place]) * (256 - share) + np.int32(other_u[row, column]) * share) >> 8
             v[place] = (np.int32(v[place]) * (256 - share) + np.int32(other_v[row, column]) * share) >> 8

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engines.color import ColorMatrix
 from pipeline.scene import BgrImage, Picture, YuvImage
-from pipeline.sinks.yuv import fill_planes, yuv_weights
+from pipeline.yuv import fill_planes, yuv_weights
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

@@ -17,14 +17,12 @@ from av.video.frame import VideoFrame
 from pipeline.errors import SourceError
 from pipeline.scene import Frame
 from pipeline.sources.base import SourceInfo
-from pipeline.sources.decoded import frame_of
+from pipeline.sources.decoded import decoder_threads, frame_of
 from pipeline.sources.hardware import apart, refusal
 
 __all__ = ["VideoSource"]
 
 _SHORTEST_GAP_S = 0.2
-_ONE_THREAD_PX = 1280 * 720
-"""Decoding one such picture takes some 3 ms of a core, a third of what the network takes."""
 
 
 class VideoSource:
@@ -69,14 +67,9 @@ class VideoSource:
         self.info = self._describe()
 
     def _share_cores(self) -> None:
-        """Decode small pictures in one thread: more would only interrupt the engine's, which all wait for each other.
-
-        Large ones take longer to decode than the network takes to see them, and get all cores.
-        """
         context = self._stream.codec_context
-        if self._hardware is not None or 0 < context.height * context.width <= _ONE_THREAD_PX:
-            context.thread_count = 1
-        else:
+        context.thread_count = 1 if self._hardware is not None else decoder_threads(context.height, context.width)
+        if context.thread_count > 1:
             context.thread_type = "AUTO"
 
     def _describe(self) -> SourceInfo:

@@ -25,6 +25,8 @@ from pipeline.perception import Perception
 from pipeline.preprocess import Preprocessor
 from pipeline.runner import Runner
 from pipeline.scene import BgrImage, Frame, Scene
+from pipeline.sinks import Sink
+from pipeline.sinks.video import VideoSink
 from pipeline.situation import Situation, SituationSettings
 from pipeline.sources import open_source
 from pipeline.synthetic import SyntheticDrive
@@ -46,6 +48,8 @@ MEASURE_LIMIT = LUMA_BYTES * 3 // 4
 """The vehicle's motion is found on some thousand places of the road: less than any whole plane."""
 KEPT_LIMIT = LUMA_BYTES // 8
 """Of a scene that somebody holds, beside the two maps of image size that come from a pool."""
+DRAW_PLANES_LIMIT = LUMA_BYTES // 4
+"""Masks of road users and their outlines; the drawn picture comes from a pool."""
 DRAW_LIMIT = 3 * LUMA_BYTES + LUMA_BYTES // 2
 """The drawn picture itself, which sinks keep: less than one more layer of its size."""
 
@@ -157,7 +161,7 @@ class CountedSource:
         self._source.close()
 
 
-def replay(clip: Path, *sinks: CountingSink) -> CountedSource:
+def replay(clip: Path, *sinks: Sink) -> CountedSource:
     """A whole replay, threads and all."""
     source, timings = CountedSource(clip), StageTimings()
 
@@ -173,6 +177,19 @@ def replay(clip: Path, *sinks: CountingSink) -> CountedSource:
 
 def test_a_replay_without_pictures_converts_none(clip: Path):
     assert replay(clip).conversions == 0
+
+
+def test_a_replay_to_a_video_draws_upon_the_planes_and_converts_none(clip: Path, tmp_path: Path):
+    assert replay(clip, VideoSink(tmp_path / "overlay.mp4")).conversions == 0
+
+
+def test_drawing_upon_planes_makes_nothing_of_the_pictures_size(clip: Path, perception: Perception):
+    painter = OverlayPainter()
+    peaks = []
+    for frame in open_source(str(clip)).frames():
+        scene = perception.see(frame)
+        peaks.append(peak_bytes(lambda scene=scene: painter.draw_planes(scene)))
+    assert max(peaks[WARM_FRAMES:]) < DRAW_PLANES_LIMIT
 
 
 def test_a_replay_converts_each_frame_once_for_all_its_sinks(clip: Path):
@@ -204,9 +221,11 @@ def test_a_copy_of_one_plane_is_caught(clip: Path, perception: Perception, monke
 
 
 def test_a_conversion_to_bgr_is_counted(clip: Path, monkeypatch: pytest.MonkeyPatch):
-    see_all = Perception.see_all
+    infer = Perception._infer
     monkeypatch.setattr(
-        Perception, "see_all", lambda self, frames: see_all(self, [frame for frame in frames if frame.image.size])
+        Perception,
+        "_infer",
+        lambda self, frames, watch: infer(self, [frame for frame in frames if frame.image.size], watch),
     )
     assert replay(clip).conversions == WARM_FRAMES + FRAMES
 

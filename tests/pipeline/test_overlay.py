@@ -17,12 +17,12 @@ from pipeline.overlay import Hud, OverlayPainter, panel
 from pipeline.overlay.ground import GroundPainter, words
 from pipeline.overlay.kernels import blend_color, smooth_boundary, smooth_contour, tint_scene, trace
 from pipeline.overlay.panel import count_road_users
-from pipeline.overlay.pen import Pen, draw_lines
+from pipeline.overlay.pen import Pen, draw_lines, lay_picture
 from pipeline.overlay.road_users import draw_road_users, rounded_rectangle
 from pipeline.overlay.style import Style, ink_on, instance_color
 from pipeline.overlay.yuv_color import yuv_color
 from pipeline.scene import Alert, CameraView, Frame, Scene, YuvImage
-from pipeline.sinks.yuv import fill_planes, yuv_weights
+from pipeline.yuv import fill_planes, yuv_weights
 from tests.pipeline.scenes import BUILDING, ROAD, SKY, in_metres, make_scene, street
 
 HUD = Hud(fps=58.3, latency_ms=14.2, engine="OpenVINO 2026.4, CPU, BF16, 2 threads")
@@ -349,6 +349,18 @@ class TestPlanes:
             (picture.planes.y, picture.planes.u, picture.planes.v), (share, quarter, quarter), color, strict=True
         ):
             assert np.abs(plane - (100 * (1 - part) + value * part)).max() < 2.5
+
+    @pytest.mark.parametrize(("left", "top"), [(4, 6), (5, 6), (4, 7), (5, 7), (0, 0), (13, 11)])
+    def test_a_picture_can_be_laid_over_it_anywhere(self, left: int, top: int) -> None:
+        inset, cover = np.full((5, 7, 3), (10, 200, 30), np.uint8), np.full((5, 7), 255, np.uint8)
+        picture = YuvImage(np.full((24, 20), 100, np.uint8), "bt709", False)
+        lay_picture(picture, inset, cover, left, top)
+        luma = np.full((16, 20), 100)
+        luma[top : top + 5, left : left + 7] = yuv_color((10, 200, 30), "bt709", False)[0]
+        np.testing.assert_allclose(picture.planes.y, luma, atol=1)
+        beside = np.full((16, 20, 3), 100, np.uint8)
+        lay_picture(beside, inset, cover, left, top)
+        np.testing.assert_array_equal(beside[top : top + 5, left : left + 7], inset)
 
     def test_strokes_leave_the_layer_empty(self) -> None:
         picture, layer = YuvImage(np.full((36, 33 * 2), 100, np.uint8), "bt709", False), np.zeros((24, 66), np.uint8)

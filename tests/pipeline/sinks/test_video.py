@@ -18,7 +18,7 @@ from av.video.reformatter import ColorRange, Colorspace
 from pipeline.errors import SinkError
 from pipeline.scene import YuvImage
 from pipeline.sinks.video import VideoSink
-from pipeline.sinks.yuv import fill_planes, yuv_weights
+from pipeline.yuv import fill_planes, yuv_weights
 from tests.pipeline.recordings import number_of, numbered_picture
 from tests.pipeline.scenes import make_scene
 

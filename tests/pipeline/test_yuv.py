@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipeline.sinks.yuv import fill_planes, yuv_weights
+from pipeline.yuv import fill_planes, yuv_weights
 
 
 def converted(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
