@@ -22,6 +22,7 @@ from engines.sidecar import (
     Int8Target,
     Sidecar,
     SidecarClass,
+    SidecarConfidence,
     SidecarGraph,
     SidecarInput,
     save_sidecar,
