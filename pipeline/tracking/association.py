@@ -18,7 +18,10 @@ Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
 
 _BUFFER = 0.1
-"""Boxes are widened by this share of their sides ..."""
+"""Boxes are widened by this share of their sides, ..."""
+
+_LEAST_BUFFER_PX = 1.0
+"""... by a pixel, since somebody far away has only a few, ..."""
 
 _REACH = 2.0
 """... and by this many deviations, but never by more than their own size."""
@@ -26,7 +29,7 @@ _REACH = 2.0
 _OTHER_CLASS = 0.1
 """What it costs to be a rider now and a person before."""
 
-_LIMIT = 0.85
+_LIMIT = 0.9
 """What costs more is somebody else. A cost is 1 minus the overlap."""
 
 
@@ -68,8 +71,8 @@ def costs(
                 continue
             width = min(expected[t, 2] - expected[t, 0], boxes[d, 2] - boxes[d, 0])
             height = min(expected[t, 3] - expected[t, 1], boxes[d, 3] - boxes[d, 1])
-            across = min(_BUFFER * width + _REACH * deviations[t, 0], width)
-            down = min(_BUFFER * height + _REACH * deviations[t, 1], height)
+            across = min(_LEAST_BUFFER_PX + _BUFFER * width + _REACH * deviations[t, 0], width)
+            down = min(_LEAST_BUFFER_PX + _BUFFER * height + _REACH * deviations[t, 1], height)
             cost[t, d] = 1.0 - overlap(expected[t], boxes[d], across, down)
             if classes[t] != box_classes[d]:
                 cost[t, d] += _OTHER_CLASS

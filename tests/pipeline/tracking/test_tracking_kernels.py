@@ -32,7 +32,7 @@ def user_of(box: tuple[int, int, int, int], mask: np.ndarray | None = None) -> R
 @given(arrays(np.float64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.floats(0.0, 1.5)))
 def test_assignments_cost_as_little_as_scipys(cost: np.ndarray):
     chosen = assign(cost)
-    limit = 0.85
+    limit = 0.9
     gain = np.clip(limit - cost, 0.0, None)
     rows, columns = linear_sum_assignment(-gain) if cost.size else ([], [])
     best = gain[rows, columns].sum() if cost.size else 0.0
@@ -55,10 +55,10 @@ def test_a_box_that_stays_is_expected_where_it_is(box: tuple[int, int, int, int]
     assert same[0, 0] == pytest.approx(0.0, abs=1e-6)
 
 
-@given(boxes_xyxy, st.lists(boxes_xyxy, min_size=2, max_size=4), st.randoms(use_true_random=False))
-def test_shares_are_a_partition(box: tuple[int, int, int, int], others: list[tuple[int, int, int, int]], random):
+@given(boxes_xyxy, st.lists(boxes_xyxy, min_size=2, max_size=4), st.integers(0, 2**32 - 1))
+def test_shares_are_a_partition(box: tuple[int, int, int, int], others: list[tuple[int, int, int, int]], seed: int):
     width, height = box[2] - box[0], box[3] - box[1]
-    mask = np.array([random.random() < 0.7 for _ in range(width * height)], np.uint8).reshape(height, width)
+    mask = (np.random.default_rng(seed).random((height, width)) < 0.7).astype(np.uint8)
     mask[0, 0] = 1
     parts = share_out(user_of(box, mask), np.array(others, np.float64), np.full(len(others), 0.6))
     painted = np.zeros((400, 700), np.int64)
