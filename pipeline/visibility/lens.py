@@ -15,7 +15,7 @@ _LOOK_S = 2.0
 """Nothing is said before this."""
 _FLAT = 1.6
 """Grey levels from pixel to pixel under which a cell shows nothing: what lies on the lens is out of focus."""
-_STILL = 0.5
+_STILL = 0.25
 """Grey levels by which the mean of a cell may move and still count as unchanged, and ..."""
 _STILL_SHARE = 0.08
 """... the share of what the liveliest fifth of the picture moves by, for light that changes on the dirt itself."""
