@@ -25,7 +25,7 @@ from engines.classes import CITYSCAPES
 from engines.factory import open_engine
 from evaluation.followed_drive import FollowedDrive, Pairs, mean_view, true_corridor
 from evaluation.following import Identity
-from pipeline.metric import FreeSpace, RoadScene
+from pipeline.metric import ClearDistance, FreeSpace, RoadScene
 from pipeline.perception import Perception
 from pipeline.postprocess import OBSTACLES, encode_runs, find_drivable, find_road_users
 from pipeline.road import find_corridor
@@ -36,6 +36,7 @@ from pipeline.tracking import Tracking, TrackingRules
 
 HALF_WIDTH_M = 1.1
 _NOTHING = np.zeros(0)
+CLEAR = ClearDistance(0.0, 0.0, is_open=True, place_px=None)
 FREE_SPACE = FreeSpace(_NOTHING, np.zeros((0, 2)), _NOTHING, _NOTHING)
 _OBSTACLES = [entry.train_id for entry in CITYSCAPES if entry.name in OBSTACLES]
 
@@ -71,7 +72,7 @@ def follow(seed: int, frames: int, *, network: bool, true_path: bool) -> Followe
         corridor = (
             true_corridor(drive, frame.index, HALF_WIDTH_M) if true_path else find_corridor(scene, view, HALF_WIDTH_M)
         )
-        road = RoadScene(view, corridor, clear=None, free_space=FREE_SPACE)  # type: ignore[arg-type]
+        road = RoadScene(view, corridor, CLEAR, FREE_SPACE)
         figures.add(frame, tracking.follow(scene, road))
     return figures
 

@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.following import FREE_SPACE, HALF_WIDTH_M, seen_truly
+from benchmarks.following import CLEAR, FREE_SPACE, HALF_WIDTH_M, seen_truly
 from engines.artifact import find_model, load_artifact
 from evaluation.followed_drive import mean_view
 from pipeline.metric import RoadScene
@@ -46,7 +46,7 @@ def main() -> None:
     before_s = 0.0
     for _, scene in seen_truly(drive):
         scene.frame.image  # noqa: B018 - Converted here, so that nobody below is charged for it.
-        road = RoadScene(view, find_corridor(scene, view, HALF_WIDTH_M), clear=None, free_space=FREE_SPACE)  # type: ignore[arg-type]
+        road = RoadScene(view, find_corridor(scene, view, HALF_WIDTH_M), CLEAR, FREE_SPACE)
         step_s, before_s = scene.frame.source_time_s - before_s, scene.frame.source_time_s
         users.append(len(scene.road_users))
         for name, work in (

@@ -115,15 +115,17 @@ class Recogniser:
         if track is None:
             track = self._tracks[user.id] = _Track(user.class_name)
         track.seen_s = time_s
-        if time_s - track.viewed_s >= self._rules.every_s and self._is_a_good_view(user, scene.frame.size_hw):
+        if time_s - track.viewed_s >= self._rules.every_s and self._is_a_good_view(user, scene):
             track.total += describe(scene.frame.image, user)
             track.views += 1
             track.viewed_s = time_s
 
-    def _is_a_good_view(self, user: RoadUser, size_hw: tuple[int, int]) -> bool:
-        """Large enough, and not cut off by the edge of the picture."""
+    def _is_a_good_view(self, user: RoadUser, scene: Scene) -> bool:
+        """Large enough, not cut off by the edge of the picture, and seen well."""
+        if scene.visibility is not None and scene.visibility.is_low:
+            return False
         x1, y1, x2, y2 = user.box_xyxy
-        height, width = size_hw
+        height, width = scene.frame.size_hw
         whole = x1 > 1 and y1 > 1 and x2 < width - 1 and y2 < height - 1
         return whole and y2 - y1 >= self._rules.least_height_px
 

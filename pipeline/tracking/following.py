@@ -59,12 +59,10 @@ class Sighting:
     Attributes:
         row: Row of `Follower.tracks`.
         user: What is seen of it; its id and class are those of the row.
-        is_shared: It is part of a blob that others are in, too.
     """
 
     row: int
     user: RoadUser
-    is_shared: bool
 
 
 class Follower:
@@ -123,9 +121,7 @@ class Follower:
         guests = self._guests(seen, owner, expected)
         tracks["votes"] *= np.exp(-step_s / self._rules.memory_s)
         self._see(seen, {number: row for number, row in owner.items() if number not in guests}, size_hw[1], now_s)
-        sightings = [
-            Sighting(row, seen[number], is_shared=False) for number, row in owner.items() if number not in guests
-        ]
+        sightings = [Sighting(row, seen[number]) for number, row in owner.items() if number not in guests]
         for number, others in guests.items():
             sightings += self._share(seen[number], [owner[number], *others], expected, now_s)
         return sightings + [self._welcome(seen[number], now_s) for number in range(len(seen)) if number not in owner]
@@ -207,7 +203,7 @@ class Follower:
         whose = np.array(rows, np.int64)[shown]
         correct_boxes(self.tracks, whose, boxes[shown], doubts[shown])
         self.tracks["seen_s"][whose] = now_s
-        return [Sighting(row, part, is_shared=True) for row, part in zip(rows, parts, strict=True) if part is not None]
+        return [Sighting(row, part) for row, part in zip(rows, parts, strict=True) if part is not None]
 
     def _see(self, seen: list[RoadUser], owner: dict[int, int], width: int, now_s: float) -> None:
         """Take in those who have a blob for themselves."""
@@ -232,7 +228,7 @@ class Follower:
         table = np.array([row], TRACK)
         start_box(table, box)
         self.tracks = np.concatenate([self.tracks, table])
-        return Sighting(len(self.tracks) - 1, user, is_shared=False)
+        return Sighting(len(self.tracks) - 1, user)
 
 
 def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple[list[int], int]]) -> None:

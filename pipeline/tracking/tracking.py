@@ -104,6 +104,7 @@ class Tracking:
             view = None  # Measured on other pictures: metres are unknown.
         follower, before = self._follower, self._motion
         follower.predict(now_s, step_s)
+        self._motion = None
         if view is not None:
             self._motion = self._odometer.look(scene.frame, scene.drivable.mask, view, step_s)
             predict_places(follower.tracks, before, self._motion, step_s)

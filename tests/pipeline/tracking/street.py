@@ -9,7 +9,7 @@ import numpy as np
 
 from engines.classes import CITYSCAPES
 from pipeline.geometry import CameraModel, CameraPose, RoadView
-from pipeline.metric import Corridor, FreeSpace, RoadScene
+from pipeline.metric import ClearDistance, Corridor, FreeSpace, RoadScene
 from pipeline.postprocess import encode_runs, find_drivable, find_road_users
 from pipeline.scene import CameraView, Frame, RoadUser, Scene, Segmentation
 
@@ -64,7 +64,8 @@ def scene_of(
 
 def straight_road(half_width_m: float = 1.1) -> RoadScene:
     corridor = Corridor(half_width_m, 0.0, 0.0, np.zeros((2, 2)))
-    return RoadScene(VIEW, corridor, None, FreeSpace(NOTHING, np.zeros((0, 2)), NOTHING, NOTHING))
+    clear = ClearDistance(0.0, 0.0, is_open=True, place_px=None)
+    return RoadScene(VIEW, corridor, clear, FreeSpace(NOTHING, np.zeros((0, 2)), NOTHING, NOTHING))
 
 
 def by_place(scene: Scene) -> list[RoadUser]:
