@@ -121,7 +121,7 @@ def _import_onnx() -> Any:
     try:
         import onnx
     except ModuleNotFoundError as error:
-        raise ConfigError("calibrating needs onnx, which is not installed: pip install 'clearway[train]'") from error
+        raise ConfigError("calibrating needs onnx, which is not installed: pip install 'clearway[int8]'") from error
     return onnx
 
 

@@ -43,7 +43,8 @@ class EngineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         model: Name of a shipped model, or path of an ONNX file.
         engine: Which inference library; ``"auto"`` takes the fastest that opens.
-        precision: Arithmetic of the engine; ``"auto"``: FP16 in TensorRT, BF16 on processors that have it, else FP32.
+        precision: Arithmetic of the engine; ``"auto"``: FP16 in TensorRT; on processors INT8 where the model has a
+            calibrated graph, else BF16 where they have it, else FP32.
         size: Network input ``[height, width]`` in pixels; empty fits it to the pictures.
         threads: Engine threads; 0 takes one for each physical core that this process may use.
         smoothing: Whether frames steady the classes of those after them; ``"auto"`` does so for video, and sees still

@@ -98,10 +98,12 @@ class Trainer:
         self.step = 0
         self.elapsed_s = 0.0
         self.best_iou = -1.0
+        self._evaluated_s, self._evaluated_step = 0.0, -1
         self._checks = checks
         self._device = device
         self._samples = SampleStream(mix, crop_hw=settings.crop_hw, seed=settings.seed)
         self._checkpoint_path = settings.run / "checkpoint.pt"
+        self._best_path = settings.run / "best.pt"
         state = load_checkpoint(self._checkpoint_path) if self._checkpoint_path.exists() else None
         self._autocast = training_precision(device, settings.precision) == "bf16"
         self.network = self._build(pretrained=state is None and settings.weights is None)
@@ -139,7 +141,8 @@ class Trainer:
                 if self._is_evaluation_due():
                     self.evaluate()
         self.save()
-        self.evaluate()
+        if self._evaluated_step != self.step:
+            self.evaluate()
 
     def train_step(self, batch: Batch) -> float:
         """One optimisation step; gives the loss."""
@@ -167,14 +170,14 @@ class Trainer:
 
     def evaluate(self) -> None:
         """Accuracy of the averaged weights on every check, to the log, the screen and the curves; the best are kept."""
-        self._evaluated_s = self.elapsed_s
+        self._evaluated_s, self._evaluated_step = self.elapsed_s, self.step
         for place, frames in enumerate(self._checks):
             accuracy = named_iou(evaluate_network(self.average.network, frames, mixed=self._autocast))
             self._write_log({"check": frames.name, "iou": accuracy})
             _LOG.print(f"step {self.step} {frames.name}", accuracy)
             if place == 0 and accuracy["mIoU"] > self.best_iou:
                 self.best_iou = accuracy["mIoU"]
-                save_checkpoint(self.settings.run / "best.pt", {**self._what_it_is(), "iou": accuracy})
+                save_checkpoint(self._best_path, {**self._what_it_is(), "iou": accuracy})
         draw_curves(self.settings.run)
 
     def _is_evaluation_due(self) -> bool:
@@ -188,7 +191,6 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "elapsed_s": self.elapsed_s,
-            "best_iou": self.best_iou,
         }
         save_checkpoint(self._checkpoint_path, self._what_it_is() | state)
 
@@ -215,7 +217,8 @@ class Trainer:
         self.average.network.load_state_dict(state["average"])
         self._optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed_s = state["step"], state["elapsed_s"]
-        self.best_iou = state.get("best_iou", -1.0)
+        if self._best_path.exists():  # written after the checkpoint, so that it knows better
+            self.best_iou = load_checkpoint(self._best_path)["iou"]["mIoU"]
         _LOG.print(f"continuing {self._checkpoint_path} at step {self.step}, {self.elapsed_s / 60:.0f} min")
 
     def _write_log(self, entry: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-onnx = pytest.importorskip("onnx", reason="calibrating needs onnx: pip install clearway[train]")
+onnx = pytest.importorskip("onnx", reason="calibrating needs onnx: pip install clearway[int8]")
 
 from calibration.pictures import choose_pictures, find_pictures  # noqa: E402
 from engines.artifact import MODELS_FOLDER, int8_path, load_artifact  # noqa: E402

@@ -51,7 +51,7 @@ def open_network() -> Any:
 
     def open_at(size_hw: tuple[int, int], batch: int = 1) -> Engine:
         artifact = load_artifact(find_model("clearway-lite"))
-        opened.append(open_engine(artifact, "onnxruntime", size_hw=size_hw, batch=batch, threads=2))
+        opened.append(open_engine(artifact, "onnxruntime", size_hw=size_hw, batch=batch, precision="fp32", threads=2))
         return opened[-1]
 
     yield open_at
