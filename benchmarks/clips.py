@@ -63,7 +63,8 @@ def _remux(clip: Path, target: Path, rate_hz: Fraction, passes: int) -> None:
     with av.open(str(partial), "w") as out:
         with av.open(str(clip)) as source:
             stream = out.add_stream_from_template(source.streams.video[0])
-        stream.time_base = 1 / (rate_hz * ticks)
+        # The container may choose a finer one for itself.
+        time_base = stream.time_base = 1 / (rate_hz * ticks)
         written = 0
         for _ in range(passes):
             begun = written
@@ -78,7 +79,7 @@ def _remux(clip: Path, target: Path, rate_hz: Fraction, passes: int) -> None:
                         begun + round((time - (read.start_time or 0)) / period) for time in (packet.dts, packet.pts)
                     )
                     packet.dts, packet.pts, packet.duration = decoded * ticks, shown * ticks, ticks
-                    packet.time_base, packet.stream = stream.time_base, stream
+                    packet.time_base, packet.stream = time_base, stream
                     out.mux(packet)
                     written += 1
     partial.replace(target)

@@ -39,7 +39,7 @@ from pipeline.timings import StageTimings
 
 HEIGHTS = (480, 720, 1080, 1440, 2160)
 CAMERAS = (1, 2, 4, 8)
-FRAMES = 120
+FRAMES = 80
 HOURS, RATE_HZ = 10, 10.0
 _MB = 1e6
 

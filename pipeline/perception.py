@@ -96,18 +96,23 @@ class Perception:
         """
         return self.see_all([frame])[0]
 
-    def see_each(self, frames: Iterable[Frame]) -> Iterator[Scene]:
+    def see_each(self, frames: Iterable[Frame], another_waits: Callable[[], bool] = lambda: True) -> Iterator[Scene]:
         """The scene of every frame, in order, as fast as they come.
 
         The engine takes the next frame while the meaning of the last one is still worked on, in a thread of its own; on
         a GPU that finds the classes itself, two frames are under way. So a scene comes one or two frames later than
         with `see`. A live camera does not want that.
 
+        Args:
+            frames: In order.
+            another_waits: Whether the next frame can be had at once. Where it cannot, as at a recording's own pace, a
+                scene is given as soon as it is there.
+
         Raises:
             EngineError: The inference library failed.
         """
         if self._pictures is None:
-            yield from self._see_overlapped(frames)
+            yield from self._see_overlapped(frames, another_waits)
             return
         for frame in frames:
             while not self._pictures.has_room_for(frame):
@@ -117,7 +122,7 @@ class Perception:
         while self._pictures.under_way:
             yield self._collect(self._pictures)
 
-    def _see_overlapped(self, frames: Iterable[Frame]) -> Iterator[Scene]:
+    def _see_overlapped(self, frames: Iterable[Frame], another_waits: Callable[[], bool]) -> Iterator[Scene]:
         meaning: Future[Scene] | None = None
         with ThreadPoolExecutor(1, MEANING_THREAD) as thinking:
             for frame in frames:
@@ -133,6 +138,9 @@ class Perception:
                 if meaning is not None:
                     yield meaning.result()
                 meaning = thinking.submit(self._mean, frame, tensor, logits.copy(), watch.laps_ms)
+                if not another_waits():
+                    yield meaning.result()
+                    meaning = None
             if meaning is not None:
                 yield meaning.result()
 

@@ -197,7 +197,7 @@ class Runner:
         """The scenes of all frames until the run is stopped: in batches where the engine was opened for them."""
         frames = self._capture.frames
         if perception.capacity == 1:
-            yield from perception.see_each(takewhile(lambda _: not self._stop.is_set(), frames))
+            yield from perception.see_each(takewhile(lambda _: not self._stop.is_set(), frames), lambda: frames.waiting)
             return
         for batch in takewhile(lambda _: not self._stop.is_set(), frames.batches(perception.capacity)):
             yield from perception.see_all(batch)

@@ -83,6 +83,12 @@ class Channel(Generic[T]):
             yield batch
 
     @property
+    def waiting(self) -> bool:
+        """Whether an item can be had at once."""
+        with self._changed:
+            return bool(self._items)
+
+    @property
     def finished(self) -> bool:
         """Whether no item is left and none will come."""
         with self._changed:

@@ -139,7 +139,7 @@ class ObservedPerception(Perception):
         self._is_warm = True
         self._recorder.ready()
 
-    def see_each(self, frames: Iterable[Frame]) -> Iterator[Scene]:
+    def see_each(self, frames: Iterable[Frame], another_waits: Callable[[], bool] = lambda: True) -> Iterator[Scene]:
         """As `Perception.see_each`. Where it goes through `see_all`, that notes the frames; else they are noted here,
         from the moment at which they were taken up.
         """
@@ -150,7 +150,7 @@ class ObservedPerception(Perception):
                 began_s.append(time.monotonic())
                 yield frame
 
-        for scene in super().see_each(taken_up()):
+        for scene in super().see_each(taken_up(), another_waits):
             taken_up_s, noted = began_s.popleft(), self._recorder.looks[-1:]
             if not noted or noted[0].number != scene.frame.index:
                 self._recorder.looked_at([scene.frame], taken_up_s, time.monotonic())
