@@ -7,11 +7,13 @@ none of it exists without a calibrated camera: what is unknown is None, never a 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.geometry import RoadView
+if TYPE_CHECKING:  # What holds a scene need not load OpenCV.
+    from pipeline.geometry import RoadView
 
 __all__ = ["ClearDistance", "Corridor", "FreeSpace", "RoadScene", "VehicleMotion", "Whereabouts"]
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
-from pipeline.geometry import RoadView
 from pipeline.metric import RoadScene, Whereabouts
+
+if TYPE_CHECKING:  # What holds a scene need not load OpenCV.
+    from pipeline.geometry import RoadView
 
 __all__ = [
     "Alert",
