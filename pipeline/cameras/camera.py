@@ -38,6 +38,9 @@ __all__ = ["Camera", "CameraLimits", "CameraReport"]
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S, _PAUSE_GROWTH = 0.1, 0.3, 2.0
 _SHORTEST_STALE_S = 0.5
 _STALE_PERIODS = 3.0
+_DIGITS_S = 6
+"""Microseconds, as recordings keep them, so that their replay computes with the same times."""
+
 _LONG_BEHIND_S = 1.0
 """A decoder that is further behind will not catch up by itself: pictures are passed over up to a key frame."""
 
@@ -239,7 +242,7 @@ class Camera:
                 turned(taken.frame, self._flip),
                 camera=self.config.name,
                 index=self._report.received,
-                source_time_s=round(source_s, 6),  # As recordings keep it, so that their replay computes with the same.
+                source_time_s=round(source_s, _DIGITS_S),
                 captured_at_s=captured_s,
             )
             self._timings.add("decode", reading.decode_ms)
@@ -283,9 +286,9 @@ class Camera:
 
 
 def _placed(packet: EncodedPacket, clock: StreamClock) -> EncodedPacket:
-    """The packet on our clock instead of the stream's."""
+    """The packet on our clock instead of the stream's, as exact as frames are dated."""
     return dataclasses.replace(
         packet,
-        time_s=clock.source_time_s(packet.time_s),
-        decode_time_s=clock.source_time_s(packet.decode_time_s),
+        time_s=round(clock.source_time_s(packet.time_s), _DIGITS_S),
+        decode_time_s=round(clock.source_time_s(packet.decode_time_s), _DIGITS_S),
     )
