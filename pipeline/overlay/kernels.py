@@ -11,7 +11,7 @@ from pipeline.overlay.yuv_kernels import blend_plain
 from pipeline.scene import BgrImage, Picture, YuvImage
 
 __all__ = [
-    "blend_color", "blend_stroke", "extent", "smooth_boundary", "smooth_contour", "tint_scene", "trace",
+    "blend_color", "blend_over", "blend_stroke", "extent", "smooth_boundary", "smooth_contour", "tint_scene", "trace",
 ]  # fmt: skip
 
 
@@ -186,6 +186,23 @@ def _blend_bgr(
                 picture[row, column, 0] = (picture[row, column, 0] * rest + blue * share) >> 8
                 picture[row, column, 1] = (picture[row, column, 1] * rest + green * share) >> 8
                 picture[row, column, 2] = (picture[row, column, 2] * rest + red * share) >> 8
+
+
+@kernel()
+def blend_over(picture: BgrImage, other: BgrImage, cover: NDArray[np.uint8]) -> None:
+    """Lay one picture over another of the same size through a mask, in place.
+
+    Args:
+        picture: (H, W, 3), drawn into.
+        other: (H, W, 3) what comes over it.
+        cover: (H, W) how much it covers, of 255.
+    """
+    for y in range(cover.shape[0]):
+        for x in range(cover.shape[1]):
+            share = cover[y, x] + (cover[y, x] >> 7)
+            for channel in range(3):
+                below = picture[y, x, channel] * (256 - share)
+                picture[y, x, channel] = (below + other[y, x, channel] * share) >> 8
 
 
 @kernel()

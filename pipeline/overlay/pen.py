@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engines.color import ColorMatrix
 from pipeline.overlay import yuv_kernels
-from pipeline.overlay.kernels import blend_color, blend_stroke, extent, trace
+from pipeline.overlay.kernels import blend_color, blend_over, blend_stroke, extent, trace
 from pipeline.overlay.style import Color
 from pipeline.overlay.yuv_color import yuv_color
 from pipeline.scene import BgrImage, Picture, YuvImage
@@ -108,9 +108,7 @@ def lay_picture(picture: Picture, other: BgrImage, cover: NDArray[np.uint8], lef
         top: Where its first row lies.
     """
     if not isinstance(picture, YuvImage):
-        below = picture[top : top + cover.shape[0], left : left + cover.shape[1]]
-        share = cover[..., None].astype(np.uint16)
-        below[:] = ((below * (255 - share) + other * share) // 255).astype(np.uint8)
+        blend_over(picture[top : top + cover.shape[0], left : left + cover.shape[1]], other, cover)
         return
     # Colour differences are of four pixels each: from an even row and column to even ones.
     ends = top + cover.shape[0], left + cover.shape[1]

@@ -104,7 +104,7 @@ def test_no_false_road_is_claimed_of_a_single_picture_without_low_confidence(
                 if is_false and not VisibilityJudge().judge(scene).is_low:
                     missed.append((split, kind, severity))
     assert not missed
-    assert claimed >= 10, "or nothing was proven"
+    assert claimed >= 5, "or nothing was proven"
 
 
 def drive(driving_data: Path, kind: str | None, severity: int = 1) -> list[Visibility]:
