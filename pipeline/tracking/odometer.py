@@ -20,6 +20,7 @@ from pipeline.geometry import RoadView
 from pipeline.jit import kernel
 from pipeline.metric import VehicleMotion
 from pipeline.scene import Frame
+from pipeline.tracking.matrices import apply, inverse, product
 
 __all__ = ["RoadOdometer", "luma_of"]
 
@@ -191,12 +192,12 @@ def _project(places_m: Floats, motions: Floats, lattice: _Lattice) -> Floats:
 def _filter(state: Floats, covariance: Floats, measured: Floats, noise: Floats, gate: float) -> bool:
     """Take a measurement (2,) into a state (2,) and its covariance (2, 2); False where it is too far off."""
     off = measured - state
-    inverse = np.linalg.inv(covariance + noise)
-    if off @ inverse @ off > gate:
+    precision = inverse(covariance + noise)
+    if np.sum(off * apply(precision, off)) > gate:
         return False
-    gain = covariance @ inverse
-    state += gain @ off
-    covariance -= gain @ covariance
+    gain = product(covariance, precision)
+    state += apply(gain, off)
+    covariance -= product(gain, covariance)
     return True
 
 
@@ -275,9 +276,9 @@ def _align(picture: Picture, pixels: Floats, partial: Floats, brightness: Floats
         if count < _LEAST_PIXELS // 2:
             change[:] = np.nan
             return change, covariance, -1.0
-        inverse, delta, variance = _solve(off[:count], rows[:count])
+        inverse_normal, delta, variance = _solve(off[:count], rows[:count])
         drift += delta[3]
-        covariance = inverse * variance
+        covariance = inverse_normal * variance
         for i in range(3):
             change[i] += delta[i]
             for k in range(len(pixels)):
@@ -327,5 +328,5 @@ def _solve(off: Floats, rows: Floats) -> tuple[Floats, Floats, float]:
         normal[i, i] += 1e-6
         for j in range(i):
             normal[j, i] = normal[i, j]
-    inverse: Floats = np.linalg.inv(normal).astype(np.float64)
-    return inverse, inverse @ right, squares / total
+    covariance = inverse(normal)
+    return covariance, apply(covariance, right), squares / total

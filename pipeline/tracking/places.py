@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.geometry import RoadView
 from pipeline.jit import kernel
 from pipeline.metric import VehicleMotion
+from pipeline.tracking.matrices import apply, inverse, product
 from pipeline.tracking.tracks import BODY, Tracks
 
 __all__ = ["Feet", "correct_places", "deviations_m", "predict_places"]
@@ -165,8 +166,8 @@ def _predict(tracks: Tracks, step_s: float, turn_rad: float, speed_before: float
             state[i] = track["place"][i]
             for j in range(4):
                 covariance[i, j] = track["place_covariance"][i, j]
-        state = transition @ state
-        covariance = transition @ covariance @ transition.T
+        state = apply(transition, state)
+        covariance = product(product(transition, covariance), transition.T)
         state[2] += cosine * speed_before - speed_now
         state[3] -= sine * speed_before
         push = _PUSH_MPS2[0 if track["kind"] == BODY else 1] ** 2
@@ -204,7 +205,7 @@ def _correct(
                     covariance[i, j] = track["place_covariance"][i, j]
             off = places[n] - state[:2]
             spread = covariance[:2, :2] + noise[n]
-            strange = off @ np.linalg.solve(spread, off)
+            strange = np.sum(off * apply(inverse(spread), off))
             is_strange = strange > _GATE and not hidden[n]
             track["strange"] = track["strange"] + 1 if is_strange else 0
             if is_strange and track["strange"] < _PATIENCE:
@@ -219,9 +220,9 @@ def _correct(
             covariance[2, 2] = covariance[3, 3] = first**2 + unknown_mps**2
             track["placed"], track["strange"] = True, 0
         else:
-            gain = np.ascontiguousarray(covariance[:, :2]) @ np.linalg.inv(spread)
-            state = state + gain @ off
-            covariance = covariance - gain @ np.ascontiguousarray(covariance[:2, :])
+            gain = product(covariance[:, :2], inverse(spread))
+            state = state + apply(gain, off)
+            covariance = covariance - product(gain, covariance[:2, :])
         if not hidden[n]:
             track["placed_s"] = now_s
         track["raised_m"] = raised[n]
