@@ -103,7 +103,10 @@ class RoadUserRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     ]
     area_px: Annotated[Count, msgspec.Meta(description="Number of its pixels.")]
     confidence: Annotated[
-        float, msgspec.Meta(ge=0, le=1, description="Mean softmax probability of its pixels, to 4 decimals.")
+        float,
+        msgspec.Meta(
+            ge=0, le=1, description="Mean confidence of its pixels, calibrated where the model is, to 4 decimals."
+        ),
     ]
     whereabouts: Annotated[
         WhereaboutsRecord | None,
