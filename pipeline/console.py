@@ -67,7 +67,7 @@ def progress_line(console: Console, expected: int | None) -> Iterator[Callable[[
                 bar.update(task, completed=progress.scenes, fps=progress.fps, latency_ms=progress.latency_ms)
             elif time.monotonic() > patience_until_s:
                 patience_until_s = math.inf
-                console.note("getting ready: the first run on a machine compiles for one to two minutes")
+                console.note("getting ready: the first run on a machine compiles for some two minutes")
 
         yield move
 
