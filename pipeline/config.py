@@ -15,6 +15,7 @@ from engines.base import Precision
 from engines.factory import EngineKind
 from pipeline.errors import ConfigError
 from pipeline.geometry import RoadView
+from pipeline.geometry.calibration_files import Calibration, read_camera, read_ground
 from pipeline.sources.base import Decode
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "Metres",
     "ReplayConfig",
     "Seconds",
+    "load_calibration",
     "load_config",
     "load_view",
     "open_instances",
@@ -162,6 +164,17 @@ def load_view(camera: str, ground: str, size_hw: tuple[int, int] | None = None) 
         except ConfigError as error:
             raise ConfigError(f"{camera}: {error}") from error
     return view
+
+
+def load_calibration(camera: str, ground: str, bonnet_m: float = 0.0) -> Calibration | None:
+    """The same two files as they are, for a recording to keep; None where neither is named.
+
+    Raises:
+        ConfigError: A file cannot be read or does not fit.
+    """
+    if not camera and not ground:
+        return None
+    return Calibration(camera=read_camera(Path(camera)), ground=read_ground(Path(ground)), bonnet_m=bonnet_m)
 
 
 def open_instances(path: str, stack: ExitStack) -> InstanceDatabase | None:

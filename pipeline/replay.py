@@ -115,9 +115,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _situation_settings(config: ReplayConfig, source: Source, stack: ExitStack) -> SituationSettings:
     return SituationSettings(
-        view=load_view(config.camera, config.ground, source.info.size_hw),
+        view=load_view(config.camera, config.ground, source.info.size_hw) or source.info.view,
         corridor_width_m=config.corridor_width,
-        bonnet_m=config.bonnet,
+        bonnet_m=config.bonnet or source.info.bonnet_m,
         follows=config.tracking == "on" or (config.tracking == "auto" and source.info.is_video),
         database=open_instances(config.instances, stack),
     )
@@ -127,6 +127,8 @@ def _note_metres(console: Console, config: ReplayConfig, source: Source) -> None
     """Where metres come from, if there are any."""
     if config.camera:
         console.note(f"metres: {config.camera}, {config.ground}")
+    elif source.info.view is not None:
+        console.note("metres: camera and ground as the live run was given them; --camera and --ground take others")
     elif source.info.has_views:
         console.note("metres: camera and ground exactly as rendered; --camera and --ground take files instead")
 

@@ -60,7 +60,7 @@ class Plan:
         batch: Pictures in one call of the engine.
         cameras: How many live cameras play the recording; 0 replays it.
         duration_s: How long the pipeline is measured, all segments together.
-        view: The calibrated camera over the road; None: scenes stay in pixels, unless the recording is a rendered one.
+        view: The calibrated camera over the road; None: what the recording knows of it, or scenes stay in pixels.
     """
 
     uri: str
@@ -215,7 +215,8 @@ def _perceive(measured: Measurement, size_hw: tuple[int, int], recorder: Recorde
     smooth = smooths(plan.config.smoothing, engine, by_default=by_default)
     tracking = plan.config.tracking
     settings = SituationSettings(
-        view=plan.view,
+        view=plan.view or source.view,
+        bonnet_m=source.bonnet_m,
         corridor_width_m=plan.config.corridor_width,
         follows=tracking == "on" or (tracking == "auto" and (bool(plan.cameras) or source.is_video)),
     )

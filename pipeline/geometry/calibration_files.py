@@ -32,10 +32,13 @@ from pipeline.errors import ConfigError
 __all__ = [
     "CAMERA_FORMAT",
     "GROUND_FORMAT",
+    "Calibration",
     "CameraFile",
     "GroundFile",
     "GroundUncertainty",
     "Pixels",
+    "check_camera",
+    "check_ground",
     "read_camera",
     "read_file",
     "read_ground",
@@ -104,6 +107,20 @@ class GroundFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     uncertainty: GroundUncertainty = GroundUncertainty()
 
 
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """What both files say of one camera, as recordings keep it.
+
+    Attributes:
+        camera: The camera itself.
+        ground: How it hung over the road; with its height.
+        bonnet_m: Metres ahead that the own bonnet hid of the road.
+    """
+
+    camera: CameraFile
+    ground: GroundFile
+    bonnet_m: Annotated[float, msgspec.Meta(ge=0, le=20)] = 0.0
+
+
 def read_file(path: Path, kind: type[File], expected_format: str) -> File:
     """Read one of Clearway's TOML files strictly.
 
@@ -145,16 +162,25 @@ def read_camera(path: Path) -> CameraFile:
         ConfigError: As `read_file`; or the matrix is none of a camera, or the coefficients are too many or too few.
     """
     content = read_file(path, CameraFile, CAMERA_FORMAT)
+    check_camera(content, path)
+    return content
+
+
+def check_camera(content: CameraFile, where: object) -> None:
+    """See that the figures are those of a camera.
+
+    Raises:
+        ConfigError: The matrix is none of a camera, or the coefficients are too many or too few; `where` says whose.
+    """
     (fx, skew, _), (below, fy, _), last = content.matrix
     if fx <= 0.0 or fy <= 0.0 or skew != 0.0 or below != 0.0 or last != (0.0, 0.0, 1.0):
-        raise ConfigError(f"{path}: matrix must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx and fy above 0")
+        raise ConfigError(f"{where}: matrix must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with fx and fy above 0")
     allowed = _COEFFICIENT_COUNTS[content.model]
     if len(content.distortion) not in allowed:
         counts = " or ".join(str(count) for count in allowed)
         raise ConfigError(
-            f"{path}: a {content.model} has {counts} distortion coefficients, not {len(content.distortion)}"
+            f"{where}: a {content.model} has {counts} distortion coefficients, not {len(content.distortion)}"
         )
-    return content
 
 
 def read_ground(path: Path) -> GroundFile:
@@ -164,11 +190,20 @@ def read_ground(path: Path) -> GroundFile:
         ConfigError: As `read_file`; or the correlation is none.
     """
     content = read_file(path, GroundFile, GROUND_FORMAT)
+    check_ground(content, path)
+    return content
+
+
+def check_ground(content: GroundFile, where: object) -> None:
+    """See that the correlation is one.
+
+    Raises:
+        ConfigError: It is none of (height, pitch, roll); `where` says whose.
+    """
     correlation = np.array(content.uncertainty.correlation)
     symmetric = np.allclose(correlation, correlation.T, atol=1e-6) and np.allclose(np.diag(correlation), 1.0)
     if not symmetric or np.linalg.eigvalsh(correlation).min() < -1e-6:
-        raise ConfigError(f"{path}: uncertainty.correlation is no correlation of (height, pitch, roll)")
-    return content
+        raise ConfigError(f"{where}: uncertainty.correlation is no correlation of (height, pitch, roll)")
 
 
 def _first_odd_number(value: Any, name: str = "") -> str | None:

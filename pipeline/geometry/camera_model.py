@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.geometry.calibration_files import read_camera
+from pipeline.geometry.calibration_files import CameraFile, read_camera
 from pipeline.geometry.lens import BrownConrady, KannalaBrandt, Lens
 
 __all__ = ["CameraModel", "rows_of"]
@@ -61,15 +61,19 @@ class CameraModel:
         Raises:
             ConfigError: The file does not fit its format, or was measured on pictures of another shape.
         """
-        content = read_camera(path)
-        matrix = np.array(content.matrix)
-        camera = cls.from_opencv(matrix, content.distortion, content.size_hw, fisheye=content.model == "fisheye")
+        camera = cls.from_file(read_camera(path))
         if size_hw is None:
             return camera
         try:
             return camera.scaled_to(size_hw)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_file(cls, content: CameraFile) -> CameraModel:
+        """The camera that a camera file tells of."""
+        matrix = np.array(content.matrix)
+        return cls.from_opencv(matrix, content.distortion, content.size_hw, fisheye=content.model == "fisheye")
 
     @classmethod
     def from_opencv(

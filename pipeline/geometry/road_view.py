@@ -21,7 +21,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import ConfigError
-from pipeline.geometry.calibration_files import GroundUncertainty, read_ground
+from pipeline.geometry.calibration_files import (
+    Calibration,
+    GroundFile,
+    GroundUncertainty,
+    check_camera,
+    check_ground,
+    read_ground,
+)
 from pipeline.geometry.camera_model import CameraModel, rows_of
 from pipeline.geometry.projection import pack_view
 
@@ -96,14 +103,20 @@ class RoadView:
             ConfigError: A file does not fit its format, the camera was measured on pictures of another shape, or its
                 height is not known.
         """
-        ground = read_ground(ground_path)
-        if ground.height_m is None:
-            raise ConfigError(
-                f"{ground_path}: the height of the camera is unknown, so nothing can be told in metres; "
-                "add height_m, or calibrate again with --height-m or --speed-mps"
-            )
-        pose = CameraPose(ground.height_m, ground.pitch_rad, ground.roll_rad, ground.yaw_rad)
-        return cls(CameraModel.load(camera_path, size_hw), pose, _covariance(ground.uncertainty))
+        pose, covariance = _hanging(read_ground(ground_path), ground_path)
+        return cls(CameraModel.load(camera_path, size_hw), pose, covariance)
+
+    @classmethod
+    def of_calibration(cls, calibration: Calibration, where: object) -> RoadView:
+        """The view that a recording kept, at the size of its calibration.
+
+        Raises:
+            ConfigError: It is damaged, or the height is not known; `where` says whose it is.
+        """
+        check_camera(calibration.camera, where)
+        check_ground(calibration.ground, where)
+        pose, covariance = _hanging(calibration.ground, where)
+        return cls(CameraModel.from_file(calibration.camera), pose, covariance)
 
     @cached_property
     def packed(self) -> FloatArray:
@@ -243,6 +256,17 @@ class RoadView:
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = -(up[0] * (columns - self.camera.cx) / self.camera.fx + up[2]) / up[1]
         return np.asarray(self.camera.cy + self.camera.fy * slope)
+
+
+def _hanging(ground: GroundFile, where: object) -> tuple[CameraPose, FloatArray]:
+    """The pose that a ground file tells, and its covariance."""
+    if ground.height_m is None:
+        raise ConfigError(
+            f"{where}: the height of the camera is unknown, so nothing can be told in metres; "
+            "add height_m, or calibrate again with --height-m or --speed-mps"
+        )
+    pose = CameraPose(ground.height_m, ground.pitch_rad, ground.roll_rad, ground.yaw_rad)
+    return pose, _covariance(ground.uncertainty)
 
 
 def _covariance(uncertainty: GroundUncertainty) -> FloatArray:

@@ -30,7 +30,7 @@ from pipeline.cameras.address import (
 )
 from pipeline.cameras.camera import Camera, CameraLimits
 from pipeline.cameras.mailbox import Mailbox
-from pipeline.config import load_config, load_view, open_instances, parse_size
+from pipeline.config import load_calibration, load_config, load_view, open_instances, parse_size
 from pipeline.console import Console
 from pipeline.errors import ConfigError, SinkError
 from pipeline.figures import refuse_unwritable, write_figures
@@ -193,7 +193,7 @@ def _assemble(
     sinks = _open_outputs(outputs, names, stack)
     if not outputs and config.web is None and not config.restream and display_available():
         sinks += _open_outputs(["display://"], names, stack)
-    recorder = _open_recorder(config, names, stack)
+    recorder = _open_recorder(config, cameras, stack)
     if recorder is not None:
         sinks.append(LiveOutput(recorder.sink()))
     for address in config.restream:
@@ -267,19 +267,21 @@ def _one_for_each(output: str, cameras: Sequence[str]) -> list[tuple[str, str | 
     return [(f"{output.rstrip('/')}/{camera}/", camera) for camera in cameras]
 
 
-def _open_recorder(config: LiveConfig, cameras: Sequence[str], stack: ExitStack) -> Recorder | None:
+def _open_recorder(config: LiveConfig, cameras: Sequence[CameraConfig], stack: ExitStack) -> Recorder | None:
     if not config.record:
         return None
     from pipeline.recording import Recorder
 
+    found = {camera.name: load_calibration(camera.camera, camera.ground, camera.bonnet) for camera in cameras}
     recorder = Recorder(
         Path(config.record),
-        cameras,
+        [camera.name for camera in cameras],
         started_at=datetime.now(timezone.utc),
         minutes=config.record_minutes,
         quota_bytes=round(config.record_quota_gb * 1e9),
         save_s=config.record_save_s,
         name=config.record,
+        calibrations={name: calibration for name, calibration in found.items() if calibration is not None},
     )
     stack.callback(recorder.close)
     return recorder

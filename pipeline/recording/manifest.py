@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from pipeline.cameras.address import Flip
+from pipeline.geometry.calibration_files import Calibration
 from pipeline.recording.layout import MANIFEST_NAME, sync_folder
 
 __all__ = ["RECORDING_SCHEMA", "RecordingManifest", "read_manifest", "write_manifest"]
@@ -30,6 +31,12 @@ class RecordingManifest(msgspec.Struct, frozen=True, omit_defaults=False, tag_fi
     flip: Annotated[
         Flip, msgspec.Meta(description="How the pictures must be turned to be what scenes speak of; players do not.")
     ] = "none"
+    calibration: Annotated[
+        Calibration | None,
+        msgspec.Meta(
+            description="How the camera hung over the road, as the run was told: replays are in metres by it."
+        ),
+    ] = None
     pictures: Annotated[int, msgspec.Meta(ge=0, description="Pictures recorded, those deleted since included.")] = 0
     dropped: Annotated[int, msgspec.Meta(ge=0, description="Pictures left out, because the disk was too slow.")] = 0
     failure: Annotated[str, msgspec.Meta(description="Why recording ended before the run did, or nothing.")] = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -18,6 +18,7 @@ from pipeline.alerts import OF_OUR_OWN
 from pipeline.cameras.address import Flip
 from pipeline.cameras.base import CameraRecorder
 from pipeline.errors import ConfigError, SinkError
+from pipeline.geometry.calibration_files import Calibration
 from pipeline.recording.intake import SceneLine
 from pipeline.recording.layout import folder_names, make_private_folder, new_folder, run_name, sync_folder, to_us
 from pipeline.recording.lock import FolderLock
@@ -93,6 +94,7 @@ class Recorder:
         segment_s: After how long a segment is followed by the next, at a key frame.
         queue_bytes: What of each camera may wait for the disk.
         name: What the user called the folder; its path if None.
+        calibrations: Camera → how it hangs over the road, of those that are calibrated; replays take it from there.
 
     Raises:
         ConfigError: A number that cannot be meant.
@@ -112,6 +114,7 @@ class Recorder:
         segment_s: float = SEGMENT_S,
         queue_bytes: int = _QUEUE_BYTES,
         name: str | None = None,
+        calibrations: Mapping[str, Calibration] | None = None,
     ) -> None:
         if quota_bytes <= 0 or save_s <= 0 or segment_s <= 0 or (minutes is not None and minutes <= 0):
             raise ConfigError("minutes, quota and seconds of a recording must be above 0")
@@ -135,7 +138,7 @@ class Recorder:
             )
             self._ring.make_room(_SMALLEST_SEGMENT_BYTES // 16)
             names = folder_names(cameras)
-            self._manifests = self._begin_run(folder, names, started_at)
+            self._manifests = self._begin_run(folder, names, started_at, calibrations or {})
             undo.pop_all()
         self._saver = Saver(
             self._ring,
@@ -163,11 +166,16 @@ class Recorder:
             for camera, plain in names.items()
         }
 
-    def _begin_run(self, folder: Path, names: dict[str, str], started_at: datetime) -> dict[str, RecordingManifest]:
+    def _begin_run(
+        self, folder: Path, names: dict[str, str], started_at: datetime, calibrations: Mapping[str, Calibration]
+    ) -> dict[str, RecordingManifest]:
         """Make the folders of this run; folder's name of each camera → its manifest."""
         self.folder = new_folder(folder, run_name(folder, started_at.astimezone(timezone.utc)), self._output)
         self._ring.run = self.folder.name
-        manifests = {plain: RecordingManifest(camera=camera, started_at=started_at) for camera, plain in names.items()}
+        manifests = {
+            plain: RecordingManifest(camera=camera, started_at=started_at, calibration=calibrations.get(camera))
+            for camera, plain in names.items()
+        }
         try:
             for plain, manifest in manifests.items():
                 (self.folder / plain).mkdir(mode=0o700)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from pipeline.geometry import RoadView
 from pipeline.scene import Frame
 
 __all__ = ["IMAGE_SUFFIXES", "Decode", "Source", "SourceInfo"]
@@ -30,6 +31,8 @@ class SourceInfo:
         has_scenes: A live run wrote its scenes beside it. Its classes are those of single frames, so that a replay,
             which sees all, gives the same scenes; and frames that it did not see leave no trace (`Frame.leaves_trace`).
         has_views: Its frames know themselves how their camera hangs over the road (`Frame.view`): it is a rendered one.
+        view: How its camera hung over the road, at the size of its calibration; None where nobody wrote it down.
+        bonnet_m: Metres ahead that the own bonnet hid, of a recording with a view.
         is_video: Frames follow one another in time; False for still images, of which each stands for itself.
     """
 
@@ -41,6 +44,8 @@ class SourceInfo:
     is_video: bool = True
     has_scenes: bool = False
     has_views: bool = False
+    view: RoadView | None = None
+    bonnet_m: float = 0.0
 
 
 class Source(Protocol):

@@ -10,8 +10,10 @@ from pathlib import Path
 import msgspec
 
 from pipeline.cameras.flip import turned
-from pipeline.errors import SourceError
+from pipeline.errors import ConfigError, SourceError
+from pipeline.geometry import RoadView
 from pipeline.recording.layout import (
+    MANIFEST_NAME,
     TICKS_PER_S,
     camera_folders,
     scenes_beside,
@@ -78,10 +80,32 @@ class RecordingSource:
             if self._manifest is not None and self._manifest.flip in {"clockwise", "counterclockwise"}:
                 height, width = width, height
             self._complaints.clear()
+            view, bonnet_m = self._calibrated((height, width))
             return SourceInfo(
-                uri, "; ".join(parts), (height, width), None, with_pictures.frame_rate_hz, has_scenes=True
+                uri,
+                "; ".join(parts),
+                (height, width),
+                None,
+                with_pictures.frame_rate_hz,
+                has_scenes=True,
+                view=view,
+                bonnet_m=bonnet_m,
             )
         raise SourceError(f"{uri}: a recording without a single picture. {' '.join(self._complaints)}".rstrip())
+
+    def _calibrated(self, size_hw: tuple[int, int]) -> tuple[RoadView | None, float]:
+        """How the camera hung over the road, and what the bonnet hid, as far as the run was told."""
+        calibration = self._manifest.calibration if self._manifest is not None else None
+        if calibration is None:
+            return None, 0.0
+        view = RoadView.of_calibration(calibration, self._folder / MANIFEST_NAME)
+        try:
+            view.scaled_to(size_hw)
+        except (
+            ConfigError
+        ):  # The camera changed the shape of its pictures; the first that are left are no longer those.
+            return None, 0.0
+        return view, calibration.bonnet_m
 
     def frames(self) -> Iterator[Frame]:
         """Every frame, in order, once.

@@ -17,7 +17,7 @@ from engines.artifact import find_model, load_artifact
 from engines.factory import open_engine
 from pipeline.cameras.base import CameraRecorder, EncodedPacket, VideoParameters
 from pipeline.cli import main
-from pipeline.config import load_view
+from pipeline.config import load_calibration, load_view
 from pipeline.perception import Perception
 from pipeline.scene import CameraView, Frame, Scene
 from pipeline.sinks.masks import train_id_table
@@ -130,7 +130,9 @@ def test_scenes_of_the_replay_are_those_that_were_recorded_live(tmp_path: Path, 
     calibration = write_calibration(tmp_path, (540, 960))
     artifact = load_artifact(find_model("clearway-lite"))
     options: dict[str, Any] = {"kind": "openvino", "size_hw": SIZE_HW, "precision": "fp32", "threads": 2}
-    with recording(tmp_path / "rides", segment_s=0.4) as recorder:
+    kept = load_calibration(*map(str, calibration))
+    assert kept is not None
+    with recording(tmp_path / "rides", segment_s=0.4, calibrations={"front": kept}) as recorder:
         sink = recorder.sink()
         settings = SituationSettings(view=load_view(*map(str, calibration)))
         engine = open_engine(artifact, **options)
@@ -145,7 +147,8 @@ def test_scenes_of_the_replay_are_those_that_were_recorded_live(tmp_path: Path, 
     masks, replayed = tmp_path / "masks", tmp_path / "again.jsonl"
     size = f"{SIZE_HW[0]}x{SIZE_HW[1]}"
     arguments = ["--engine", "openvino", "--precision", "fp32", "--size", size, "--threads", "2", "--quiet"]
-    arguments += ["--camera", str(calibration[0]), "--ground", str(calibration[1])]
+    for path in calibration:
+        path.unlink()  # The recording keeps what they said.
     outputs = [str(replayed), f"{masks}/", str(tmp_path / "again.mp4")]
     assert main(["replay", str(tmp_path / "rides"), *outputs, *arguments]) == 0
 
