@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.base import ModelSpec, Tensor
 from engines.color import rgb_from_yuv
-from engines.kernels.sampling import AREA_FROM_FACTOR
 from pipeline.jit import kernel
 from pipeline.scene import Frame, YuvPlanes
+from pipeline.shrinking import resized
 
 __all__ = ["Preprocessor"]
 
@@ -93,15 +92,15 @@ class Preprocessor:
         if frame.planes is not None:
             self._fill_from_planes(frame.planes, content)
         else:
-            _normalise_bgr(_resized(frame.image, content_hw), self._scale, self._shift, self._order, content)
+            _normalise_bgr(resized(frame.image, content_hw), self._scale, self._shift, self._order, content)
 
     def _fill_from_planes(self, planes: YuvPlanes, content: Tensor) -> None:
         size_hw = (content.shape[1], content.shape[2])
         weights, offsets = rgb_from_yuv(planes.matrix, planes.full_range)
         _normalise_yuv(
-            _resized(planes.y, size_hw),
-            _resized(planes.u, size_hw),
-            _resized(planes.v, size_hw),
+            resized(planes.y, size_hw),
+            resized(planes.u, size_hw),
+            resized(planes.v, size_hw),
             weights * self._scale[:, None],
             offsets * self._scale + self._shift,
             self._limits,
@@ -115,15 +114,6 @@ def _whole_steps(length: float, step: int, limit: int) -> int:
     if round(length) >= limit:
         return limit
     return min(max(step, round(length / step) * step), limit)
-
-
-def _resized(plane: NDArray[np.uint8], size_hw: tuple[int, int]) -> NDArray[np.uint8]:
-    height, width = size_hw
-    if plane.shape[:2] == size_hw:
-        return plane
-    shrinks = max(plane.shape[0] / height, plane.shape[1] / width) >= AREA_FROM_FACTOR
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(plane, (width, height), interpolation=interpolation), np.uint8)
 
 
 @kernel(fastmath=True)

@@ -46,8 +46,11 @@ OBSTACLES = (
 """What can stand on the road: a hole in the drivable area with any of these in it is not closed."""
 
 
-Revision = Callable[[ClassMap, NDArray[np.float32]], bool]
-"""Changes a class map (H, W) in place, given the logits (K, h, w) that it was made from; says whether it did."""
+Revision = Callable[[ClassMap, Runs, NDArray[np.float32]], Runs]
+"""Changes a class map (H, W) in place, given it as runs as well and the logits (K, h, w) that it was made from.
+
+Gives the runs of what it is then.
+"""
 
 
 class Postprocessor:
@@ -97,8 +100,8 @@ class Postprocessor:
         if self._pool.size_hw != frame.size_hw:
             self._resize(frame.size_hw)
         segmentation, runs = segment_with_runs(logits, self._classes, self._buffers, out=self._pool.take())
-        if revise is not None and revise(segmentation.class_ids, logits):
-            runs = encode_runs(segmentation.class_ids, self._buffers)
+        if revise is not None:
+            runs = revise(segmentation.class_ids, runs, logits)
         return self._understand(segmentation, runs)
 
     def process_classes(

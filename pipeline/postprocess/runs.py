@@ -59,6 +59,18 @@ class RunBuffers:
         self.stop: Ints = np.empty(height * width, np.int32)
         self.class_id: ClassIds = np.empty(height * width, np.uint8)
 
+    def copy_of(self, runs: Runs) -> Runs:
+        """The same runs, kept in these buffers; of the same size."""
+        self.row_offsets[:] = runs.row_offsets
+        for kept, given in (
+            (self.row, runs.row),
+            (self.start, runs.start),
+            (self.stop, runs.stop),
+            (self.class_id, runs.class_id),
+        ):
+            kept[: len(runs)] = given
+        return self.first(len(runs))
+
     def first(self, count: int) -> Runs:
         """The first `count` runs, as views that the next use of the buffers overwrites."""
         return Runs(

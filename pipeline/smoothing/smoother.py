@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engines.base import ModelSpec, Tensor
 from engines.classes import SegmentationClass
+from pipeline.postprocess.runs import RunBuffers, Runs
 from pipeline.scene import ClassMap
 from pipeline.smoothing.blend import blend_unsettled, rank_classes
 from pipeline.smoothing.hold import hold_pixels
@@ -77,6 +78,7 @@ class Smoother:
         self._memory = self._memory.astype(np.float32)
         self._holds = _holds(spec.classes, self._rules)
         self._motion = MotionField(spec)
+        self._buffers, self._other_buffers = RunBuffers((0, 0)), RunBuffers((0, 0))
         self.forget()
 
     def forget(self) -> None:
@@ -86,7 +88,7 @@ class Smoother:
         self._state: Tensor = np.empty((0, 0, 0), np.float32)
         self._spare: Tensor = self._state
         self._winners: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
-        self._shown: ClassMap | None = None
+        self._shown: Runs | None = None
 
     def blend(self, tensor: Tensor, logits: Tensor, time_s: float) -> Tensor:
         """A frame's logits, steadied by those before.
@@ -118,22 +120,26 @@ class Smoother:
         self._winners = winners
         return self._state
 
-    def hold(self, class_ids: ClassMap, logits: Tensor) -> bool:
+    def hold(self, class_ids: ClassMap, runs: Runs, logits: Tensor) -> Runs:
         """Give pixels back the class they were shown with, where another one does not lead clearly.
 
         Args:
             class_ids: (H, W) uint8, the argmax of the logits; changed in place.
+            runs: The same, as runs; not kept.
             logits: (K, h, w) float32, as `blend` gave them.
 
         Returns:
-            Whether any pixel was changed.
+            The runs of what is shown now, valid until the next call.
         """
-        shown, held = self._shown, False
-        if shown is None or shown.shape != class_ids.shape:
-            self._shown = class_ids.copy()
+        if self._buffers.size_hw != runs.size_hw:
+            self._buffers, self._other_buffers = RunBuffers(runs.size_hw), RunBuffers(runs.size_hw)
+            self._shown = None
+        if self._shown is None:
+            self._shown = self._buffers.copy_of(runs)
         else:
-            held = hold_pixels(class_ids, shown, logits, self._holds)
-        return held
+            self._buffers, self._other_buffers = self._other_buffers, self._buffers
+            self._shown = hold_pixels(class_ids, runs, self._shown, logits, self._holds, self._buffers)
+        return self._shown
 
 
 def _named(classes: Sequence[SegmentationClass], names: Sequence[str]) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.jit import kernel
 from pipeline.scene import Frame
+from pipeline.shrinking import resized
 
 __all__ = ["CELLS_HW", "Light", "measure_light", "small_luma"]
 
@@ -66,10 +67,7 @@ def small_luma(frame: Frame) -> Bytes:
     factor = max(1, round(width / _SMALL_WIDTH_PX))
     if factor > 1 and min(height, width) >= factor:
         rows, columns = height // factor, width // factor
-        luma = np.asarray(
-            cv2.resize(luma[: rows * factor, : columns * factor], (columns, rows), interpolation=cv2.INTER_AREA),
-            np.uint8,
-        )
+        luma = resized(luma[: rows * factor, : columns * factor], (rows, columns))
     if not full_range:
         luma = np.asarray(cv2.LUT(luma, _FULL_RANGE), np.uint8)
     return np.ascontiguousarray(luma)

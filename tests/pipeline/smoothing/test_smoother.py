@@ -14,6 +14,7 @@ from engines.artifact import find_model, load_artifact
 from engines.base import ModelSpec
 from engines.factory import open_engine
 from pipeline.perception import Perception
+from pipeline.postprocess import encode_runs
 from pipeline.scene import Frame
 from pipeline.smoothing import Smoother
 from pipeline.smoothing.motion import MotionField
@@ -47,7 +48,8 @@ def doubtful(winner: int, other: int, lead: float) -> np.ndarray:
 def step(smoother: Smoother, tensor: np.ndarray, logits: np.ndarray, time_s: float) -> np.ndarray:
     blend = smoother.blend(tensor, logits, time_s)
     ids = cv2.resize(blend.argmax(axis=0).astype(np.uint8), (160, 120), interpolation=cv2.INTER_NEAREST)
-    smoother.hold(ids, blend)
+    runs = smoother.hold(ids, encode_runs(ids), blend)
+    np.testing.assert_array_equal(runs.class_id, encode_runs(ids).class_id)
     return ids
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.postprocess.runs import RunBuffers, Runs, encode_runs
 from pipeline.postprocess.segmentation import segment
 from pipeline.smoothing.blend import blend_unsettled, rank_classes
 from pipeline.smoothing.hold import hold_pixels
@@ -18,6 +19,10 @@ K = len(CLASSES)
 def smooth_logits(noise: np.random.Generator, size_hw: tuple[int, int] = (12, 16)) -> np.ndarray:
     planes = noise.standard_normal((K, *size_hw)).astype(np.float32)
     return np.stack([cv2.GaussianBlur(plane, (0, 0), 1.5) for plane in planes]) * np.float32(8)
+
+
+def columns_of(runs: Runs) -> tuple[np.ndarray, ...]:
+    return runs.row_offsets, runs.row, runs.start, runs.stop, runs.class_id
 
 
 @settings(deadline=None, max_examples=40)
@@ -45,13 +50,13 @@ def test_a_pixel_changes_only_where_interpolated_logits_lead_by_enough(seed: int
     new = segment(logits, CLASSES, size_hw).class_ids
     full = np.stack([cv2.resize(plane, size_hw[::-1], interpolation=cv2.INTER_LINEAR) for plane in logits])
     lead = np.take_along_axis(full, new[None], 0)[0] - np.take_along_axis(full, shown[None], 0)[0]
-    result, remembered = new.copy(), shown.copy()
+    result = new.copy()
     holds = np.full((K, K), least, np.float32)
-    held = hold_pixels(result, remembered, logits, holds)
+    runs = hold_pixels(result, encode_runs(new), encode_runs(shown), logits, holds, RunBuffers(size_hw))
     clear = np.abs(lead - least) > 0.05  # cv2.resize rounds positions to 1/2048 of a cell
     np.testing.assert_array_equal(result[clear], np.where(lead < least, shown, new)[clear])
-    np.testing.assert_array_equal(remembered, result)
-    assert held == bool((result != new).any())
+    for found, expected in zip(columns_of(runs), columns_of(encode_runs(result)), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_settled_cell_is_left_alone_and_others_are_blended_with_where_they_were():
