@@ -12,7 +12,7 @@ from pipeline.metric import RoadScene
 from pipeline.overlay.corridor import strip_lines
 from pipeline.overlay.lettering import REGULAR, draw_text
 from pipeline.overlay.pen import Pen, draw_lines, lay_picture
-from pipeline.overlay.road_users import rounded_rectangle
+from pipeline.overlay.road_users import Rectangle, rounded_rectangle
 from pipeline.overlay.style import AMBER, DANGER, GREY, PANEL, ROAD_NEAR, WHITE, Color, Style, instance_color
 from pipeline.road.occupancy import FREE, OCCUPIED, occupancy_grid
 from pipeline.scene import BgrImage, Picture, RoadUser, Scene
@@ -55,10 +55,18 @@ class BirdseyePainter:
         palette[OCCUPIED] = _BLOCKED
         self._palette = palette.round().astype(np.uint8)
 
+    def place(self, picture: Picture, scene: Scene) -> Rectangle | None:
+        """Where the inset lies, xyxy; None where the scene knows nothing in metres, or where there is no room."""
+        (height, width), margin = self._size_hw, self._style.margin_px
+        if scene.road is None or not self._style.with_text or picture.shape[1] < 3 * (width + margin):
+            return None
+        left = picture.shape[1] - margin - width
+        return left, margin, left + width, margin + height
+
     def draw(self, picture: Picture, scene: Scene) -> None:
-        """Draw what the scene knows in metres; nothing where it knows nothing, or where there is no room."""
-        road, width, margin = scene.road, self._size_hw[1], self._style.margin_px
-        if road is None or not self._style.with_text or picture.shape[1] < 3 * (width + margin):
+        """Draw what the scene knows in metres, if it has a place."""
+        road, place = scene.road, self.place(picture, scene)
+        if road is None or place is None:
             return
         inset = self._draw_cells(scene, road)
         self._draw_rings(inset)
@@ -66,7 +74,7 @@ class BirdseyePainter:
         for user in sorted(scene.road_users, key=lambda user: user.area_px):
             self._draw_user(inset, user)
         self._draw_vehicle(inset)
-        lay_picture(picture, inset, self._cover, picture.shape[1] - margin - width, margin)
+        lay_picture(picture, inset, self._cover, *place[:2])
 
     def _draw_cells(self, scene: Scene, road: RoadScene) -> BgrImage:
         grid = occupancy_grid(scene, road.view, cell_m=_CELL_M, ahead_m=_AHEAD_M, aside_m=_ASIDE_M)

@@ -82,6 +82,9 @@ class OverlayPainter:
     def _draw_upon(self, picture: Picture, scene: Scene, hud: Hud | None) -> None:
         self._ground.draw_boundary(picture, scene.drivable, self._layer)
         taken = [] if scene.road is None else draw_corridor(picture, scene.road, self._style, self._layer)
+        inset = self._birdseye.place(picture, scene) if self._with_birdseye else None
+        if inset is not None:
+            taken.append(inset)
         draw_road_users(picture, scene.road_users, self._style, self._layer, taken)
         if self._with_birdseye:
             self._birdseye.draw(picture, scene)

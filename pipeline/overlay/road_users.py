@@ -15,7 +15,7 @@ from pipeline.overlay.pen import Pen, draw_lines, fill_ellipse
 from pipeline.overlay.style import DANGER, Color, Style, ink_on, instance_color
 from pipeline.scene import Picture, RoadUser
 
-__all__ = ["draw_road_users", "rounded_rectangle"]
+__all__ = ["Rectangle", "draw_road_users", "rounded_rectangle"]
 
 _FILL_OPACITY = 72
 _SMALLEST_LABELLED = 2.0

@@ -129,6 +129,19 @@ class TestPicture:
         for (x1, y1, x2, y2), (x3, y3, x4, y4) in combinations(taken, 2):
             assert x2 <= x3 or x4 <= x1 or y2 <= y3 or y4 <= y1
 
+    def test_no_label_lies_under_the_road_from_above(self) -> None:
+        known = in_metres(make_scene(size_hw=(480, 640)))
+        inset = np.s_[8:214, 535:632]
+        x1, y1, x2, y2 = 560, 222, 600, 340  # A label above it would lie where the inset is.
+        below = replace(
+            known.road_users[1], id=9, box_xyxy=(x1, y1, x2, y2), mask=np.ones((y2 - y1, x2 - x1), np.uint8),
+            whereabouts=None,
+        )  # fmt: skip
+        without = OverlayPainter().draw(known)
+        picture = OverlayPainter().draw(replace(known, road_users=(*known.road_users, below)))
+        np.testing.assert_array_equal(picture[inset], without[inset])
+        assert (picture[y1:y2, x1:x2] != without[y1:y2, x1:x2]).any(axis=2).mean() > 0.9
+
     def test_road_users_are_counted_in_words_of_their_class(self) -> None:
         scene = make_scene(size_hw=(480, 640))
         assert count_road_users(scene) == [("person", 1), ("car", 1)]
