@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -19,16 +20,19 @@ import pytest
 from engines.artifact import find_model, load_artifact
 from pipeline.jit import kernel
 from pipeline.overlay import OverlayPainter
-from pipeline.postprocess import Postprocessor
+from pipeline.postprocess import Postprocessor, encode_runs, segment
 from pipeline.preprocess import Preprocessor
 from pipeline.scene import Frame, Scene, YuvImage
+from pipeline.situation import Situation, SituationSettings
+from pipeline.smoothing import Smoother
+from pipeline.sources.synthetic import road_view_of
 from pipeline.synthetic import SyntheticDrive
 from pipeline.yuv import fill_planes, yuv_weights
 
 SIZE_HW, INPUT_HW, GRID_HW = (720, 1280), (360, 640), (90, 160)
 
-LIMITS = {"preprocess": 0.25, "postprocess": 3.5, "overlay": 8.0, "conversion": 0.8}
-"""Passes; measured: 0.09, 1.4, 3.3 (with 45 road users) and 0.31."""
+LIMITS = {"preprocess": 0.25, "postprocess": 3.5, "overlay": 8.0, "conversion": 0.8, "smoothing": 0.9, "situation": 3.4}
+"""Passes; measured: 0.09, 1.4, 3.3, 0.31, 0.33 and 1.3; with 45 road users."""
 
 
 @kernel()
@@ -66,16 +70,16 @@ def scene() -> Scene:
     picture = YuvImage(np.empty((SIZE_HW[0] * 3 // 2, SIZE_HW[1]), np.uint8), "bt709", False)
     planes = picture.planes
     fill_planes(shown.image.reshape(SIZE_HW[0], -1), yuv_weights(), planes.y, planes.u, planes.v)
-    frame = Frame(0, 0.0, 0.0, SIZE_HW, shown.image.copy, planes=planes)
+    frame = Frame(0, 0.0, 0.0, SIZE_HW, shown.image.copy, planes=planes, view=road_view_of(shown.camera, SIZE_HW))
     artifact = load_artifact(find_model("clearway-lite"))
     found = Postprocessor(artifact.classes).process(frame, logits_of(shown.class_ids, len(artifact.classes)))
     return Scene(frame, *found)
 
 
-def logits_of(class_ids: np.ndarray, classes: int) -> np.ndarray:
+def logits_of(class_ids: np.ndarray, classes: int, seed: int = 1) -> np.ndarray:
     rows, columns = (np.arange(grid) * (size // grid) for grid, size in zip(GRID_HW, SIZE_HW, strict=True))
     coarse = np.minimum(class_ids[np.ix_(rows, columns)], classes - 1)
-    noise = np.random.default_rng(1).normal(0, 0.5, (classes, *GRID_HW))
+    noise = np.random.default_rng(seed).normal(0, 0.5, (classes, *GRID_HW))
     return (noise + 6 * (np.arange(classes)[:, None, None] == coarse)).astype(np.float32)
 
 
@@ -103,7 +107,39 @@ def conversion(scene: Scene) -> Callable[[], object]:
     return lambda: fill_planes(image.reshape(SIZE_HW[0], -1), yuv_weights(), planes.y, planes.u, planes.v)
 
 
-@pytest.mark.parametrize("stage", [preprocess, postprocess, overlay, conversion])
+def smoothing(scene: Scene) -> Callable[[], object]:
+    """Two pictures in turns whose doubtful cells differ, so that there is something to blend and to hold."""
+    artifact = load_artifact(find_model("clearway-lite"))
+    spec = artifact.spec((1, 3, *INPUT_HW), (1, len(artifact.classes), *GRID_HW))
+    smoother, tensor = Smoother(spec), Preprocessor(spec).prepare([scene.frame]).copy()
+    logits = [logits_of(scene.segmentation.class_ids, len(artifact.classes), seed) for seed in (1, 2)]
+    seen = [
+        (segmentation.class_ids, encode_runs(segmentation.class_ids))
+        for segmentation in (segment(some, artifact.classes, SIZE_HW) for some in logits)
+    ]
+    turns = count()
+
+    def smooth() -> None:
+        turn = next(turns)
+        blend = smoother.blend(tensor, logits[turn % 2], turn / 30)
+        class_ids, runs = seen[turn % 2]
+        smoother.hold(class_ids.copy(), runs, blend)
+
+    return smooth
+
+
+def situation(scene: Scene) -> Callable[[], object]:
+    """Metres, road users followed, visibility and alerts: all but the network's own."""
+    camera, turns = Situation(SituationSettings()), count()
+
+    def understand() -> None:
+        frame = replace(scene.frame, source_time_s=next(turns) / 30)
+        camera.understand(replace(scene, frame=frame))
+
+    return understand
+
+
+@pytest.mark.parametrize("stage", [preprocess, postprocess, overlay, conversion, smoothing, situation])
 def test_a_stage_takes_no_more_passes_than_it_may(
     stage: Callable[[Scene], Callable[[], object]], scene: Scene, pass_ms: float
 ):
