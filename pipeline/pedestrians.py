@@ -16,6 +16,11 @@ _HALF_WIDTH_RATIO = 1.0
 """Half the width of the strip that counts as the path, over the height of the camera above the road. Cameras of cars
 hang 1.2 to 1.6 m high, half a car with some room beside it is as wide."""
 
+_LEAST_BELOW_HORIZON = 0.02
+"""How far below the horizon feet must stand to count where nothing is known in metres, as a share of the picture's
+width. Nearer to it a pixel is many metres, and what the network finds there is often nobody. For a camera 1.4 m high
+that ends 70 m ahead where its focal length is the picture's width, 35 m ahead where it is half of that."""
+
 
 @dataclass(frozen=True, slots=True)
 class PedestrianInPath:
@@ -36,7 +41,7 @@ class PedestrianInPath:
     time_to_reach_s: float | None = None
 
 
-def people_in_path(scene: Scene, within_s: float, farthest_m: float) -> list[PedestrianInPath]:
+def people_in_path(scene: Scene, within_s: float, farthest_m: float, least_confidence: float) -> list[PedestrianInPath]:
     """Everybody on foot or on a bicycle who is in the path, or will be within a time.
 
     With a calibrated camera that is what `Whereabouts` says. Without one, it is who stands on the drivable area in a
@@ -46,8 +51,9 @@ def people_in_path(scene: Scene, within_s: float, farthest_m: float) -> list[Ped
         scene: With whereabouts, where they are known.
         within_s: How far to look ahead in time.
         farthest_m: Who is farther away does not count.
+        least_confidence: Nor does who is less sure to be there.
     """
-    people = [user for user in scene.road_users if user.class_name in _PEOPLE]
+    people = [user for user in scene.road_users if user.class_name in _PEOPLE and user.confidence >= least_confidence]
     if scene.road is None:
         return [
             PedestrianInPath(user.id, user.class_name, 0.0) for user in people if _stands_ahead(user, scene.drivable)
@@ -78,8 +84,9 @@ def _stands_ahead(user: RoadUser, drivable: DrivableArea) -> bool:
 
     On a flat road a point that appears n pixels below the horizon is as far to the side as the camera is high, n pixels
     beside the middle, whatever the lens: so the strip needs no calibration, only that the camera looks ahead, level,
-    from the middle of the vehicle. The horizon is taken to be where the drivable area ends at its farthest; it cannot
-    be lower, so that the strip is too narrow rather than too wide. Bends are not followed.
+    from the middle of the vehicle. Feet close to the horizon do not count (`_LEAST_BELOW_HORIZON`). The horizon is
+    taken to be where the drivable area ends at its farthest; it cannot be lower, so that the strip is too narrow rather
+    than too wide. Bends are not followed.
     """
     ends = drivable.free_space_px[drivable.free_space_px >= 0]
     if not ends.size:
@@ -87,7 +94,7 @@ def _stands_ahead(user: RoadUser, drivable: DrivableArea) -> bool:
     height, width = drivable.mask.shape
     x, y = user.foot_px
     below_horizon_px = y - float(ends.min())
-    if abs(x - width / 2.0) > _HALF_WIDTH_RATIO * below_horizon_px:
+    if below_horizon_px < _LEAST_BELOW_HORIZON * width or abs(x - width / 2.0) > _HALF_WIDTH_RATIO * below_horizon_px:
         return False
     row = min(round(y), height - 1)
     left, right = max(round(x) - 2, 0), min(round(x) + 3, width)

@@ -66,6 +66,14 @@ def test_a_pedestrian_in_the_path_is_told_within_a_third_of_a_second_at_any_fram
     }  # fmt: skip
 
 
+def test_who_is_hardly_likely_to_be_there_raises_nothing():
+    for confidence, expected in ((0.4, False), (0.5, True)):
+        desk = AlertDesk()
+        for k in range(30):
+            alerts = desk.raise_for(scene_at(k / 30, replace(person(12.0), confidence=confidence)))
+        assert bool(alerts) is expected
+
+
 def test_no_single_frame_raises_or_clears_an_alert():
     desk = AlertDesk()
     assert [desk.raise_for(scene_at(k / 30, *([person(12.0)] if k == 5 else []))) for k in range(10)] == [()] * 10
@@ -177,9 +185,9 @@ def test_a_gap_or_time_that_goes_back_voids_what_was_before(gap_s: float):
 def test_without_calibration_who_stands_on_the_road_straight_ahead_is_told_and_no_distance():
     ids = np.full((120, 160), SKY, np.uint8)
     ids[50:] = ROAD
-    for column, expected in ((80, True), (10, False), (150, False)):
+    for column, foot, expected in ((80, 90, True), (10, 90, False), (150, 90, False), (80, 52, False)):
         street = ids.copy()
-        street[60:90, column - 4 : column + 4] = PERSON
+        street[foot - 30 : foot, column - 4 : column + 4] = PERSON  # The last one stands where nothing can be told.
         desk = AlertDesk()
         for k in range(10):
             alerts = desk.raise_for(make_scene(time_s=k / 10, ids=street))
