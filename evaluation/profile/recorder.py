@@ -148,6 +148,7 @@ class ObservedPerception(Perception):
         def taken_up() -> Iterator[Frame]:
             for frame in frames:
                 began_s.append(time.monotonic())
+                self._recorder.begin()  # What the run itself did since the last lap is no stage's.
                 yield frame
 
         for scene in super().see_each(taken_up(), another_waits):

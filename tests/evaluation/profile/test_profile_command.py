@@ -95,6 +95,16 @@ def test_the_trace_has_threads_stages_and_a_flow_for_each_frame(replayed: Path):
         assert ends[number]["bp"] == "e"
 
 
+def test_no_stage_takes_more_cpu_time_than_time(replayed: Path):
+    """Not what the engine's opening, the warm-up or the run between two frames cost."""
+    events = json.loads((replayed / "trace.json").read_text())["traceEvents"]
+    laps = [event for event in events if event["ph"] == "X" and event["name"] in {"preprocess", "engine"}]
+    cpu_ms = [lap["args"]["cpu_ms"] for lap in laps if "cpu_ms" in lap["args"]]
+    assert len(cpu_ms) > 200
+    for lap in laps:
+        assert lap["args"].get("cpu_ms", 0.0) <= lap["dur"] / 1e3 + 1.0
+
+
 def test_slices_of_one_thread_lie_side_by_side_or_inside_each_other(replayed: Path):
     events = json.loads((replayed / "trace.json").read_text())["traceEvents"]
     by_thread = defaultdict(list)
