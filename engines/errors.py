@@ -3,6 +3,7 @@
     ClearwayError                what, where, what to do: one line, shown to the user without a traceback
     ├── ModelError               an ONNX file or its sidecar cannot be used
     ├── EngineError              an inference library is missing, or failed to open or run a model
+    │   └── NoGpuError           the machine has no NVIDIA GPU, so that nobody expects its engines to run
     ├── ConfigError              an option or a configuration file cannot be used
     ├── SourceError              a recording cannot be opened, or broke off while it was read
     ├── SinkError                an output cannot be created or written
@@ -15,7 +16,16 @@ Anything else that escapes is a defect of ours and keeps its traceback.
 
 from typing import ClassVar
 
-__all__ = ["ClearwayError", "ConfigError", "EngineError", "LossError", "ModelError", "SinkError", "SourceError"]
+__all__ = [
+    "ClearwayError",
+    "ConfigError",
+    "EngineError",
+    "LossError",
+    "ModelError",
+    "NoGpuError",
+    "SinkError",
+    "SourceError",
+]
 
 
 class ClearwayError(Exception):
@@ -34,6 +44,10 @@ class ModelError(ClearwayError):
 
 class EngineError(ClearwayError):
     """An inference library is missing, or failed to open or run a model."""
+
+
+class NoGpuError(EngineError):
+    """The machine has no NVIDIA GPU at all: an engine for one need not be spoken of, unless it was asked for."""
 
 
 class ConfigError(ClearwayError):

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from engines.artifact import ModelArtifact
 from engines.base import Engine, Precision
-from engines.errors import ConfigError, EngineError
+from engines.errors import ConfigError, EngineError, NoGpuError
 from engines.processor import gains_from_int8
 
 __all__ = ["ENGINE_KINDS", "EngineKind", "choose_input_size", "open_engine"]
@@ -47,8 +47,8 @@ def open_engine(
         precision: What the network computes in; "auto" is the fastest that the hardware computes natively; on a
             processor that is INT8, where the model has a calibrated graph that keeps its accuracy.
         threads: How many threads compute; by default one for each physical core this process may use.
-        on_note: Called with one line for people for each engine that "auto" passed over, and why; and when an
-            engine is built for this machine, which takes a while.
+        on_note: Called with one line for people for each engine that "auto" passed over, and why, but not for those
+            of GPUs where there is none; and when an engine is built for this machine, which takes a while.
 
     Raises:
         ConfigError: There is no engine of that kind.
@@ -66,7 +66,7 @@ def open_engine(
             return _open(candidate, artifact, size_hw, batch, precision, threads, on_note)
         except EngineError as error:  # noqa: PERF203 (four rounds at most)
             reasons.append(str(error))
-            if on_note is not None:
+            if on_note is not None and not isinstance(error, NoGpuError):
                 on_note(f"engine {candidate} passed over: {error}")
     raise EngineError(f"no engine can run {artifact.name}: {'; '.join(reasons)}")
 

@@ -11,7 +11,7 @@ import numpy as np
 from engines.artifact import ModelArtifact
 from engines.base import Precision, Tensor
 from engines.checked import CheckedEngine, import_library, reason
-from engines.cuda.presence import why_no_gpu
+from engines.cuda.presence import gpu_error, why_no_gpu
 from engines.errors import EngineError
 
 __all__ = ["OnnxRuntimeCudaEngine"]
@@ -49,7 +49,7 @@ class OnnxRuntimeCudaEngine(CheckedEngine):
             raise EngineError(f"ONNX Runtime computes in fp32 on a GPU here, not in {precision}; use --precision auto")
         missing = why_no_gpu()
         if missing:
-            raise EngineError(f"ONNX Runtime cannot use CUDA: {missing}")
+            raise gpu_error("ONNX Runtime cannot use CUDA", missing)
         ort = import_library("onnxruntime", self.title, "onnxruntime-gpu")
         if _PROVIDER not in ort.get_available_providers():
             raise EngineError(

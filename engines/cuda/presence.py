@@ -7,7 +7,12 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["driver_version", "why_no_gpu"]
+from engines.errors import EngineError, NoGpuError
+
+__all__ = ["NO_GPU", "driver_version", "gpu_error", "why_no_gpu"]
+
+NO_GPU = "no NVIDIA GPU here (no /dev/nvidia0)"
+"""What `why_no_gpu` says of most machines."""
 
 _DRIVER_LIBRARY = "libcuda.so.1"
 
@@ -23,7 +28,7 @@ def why_no_gpu(root: Path = Path("/"), driver_library: str = _DRIVER_LIBRARY) ->
         driver_library: What the driver's library is called; another one in tests.
     """
     if not any(next((root / "dev").glob(pattern), None) for pattern in _NODES):
-        return "no NVIDIA GPU here (no /dev/nvidia0)"
+        return NO_GPU
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in {"", "-1", "NoDevFiles"}:
         return f"CUDA_VISIBLE_DEVICES={visible} hides every GPU"
@@ -32,6 +37,16 @@ def why_no_gpu(root: Path = Path("/"), driver_library: str = _DRIVER_LIBRARY) ->
     except OSError:
         return f"the NVIDIA driver is not installed ({driver_library} cannot be loaded)"
     return None
+
+
+def gpu_error(engine: str, missing: str) -> EngineError:
+    """The error of an engine that needs a GPU.
+
+    Args:
+        engine: How its sentence begins.
+        missing: As `why_no_gpu` said it.
+    """
+    return (NoGpuError if missing == NO_GPU else EngineError)(f"{engine}: {missing}")
 
 
 def driver_version(root: Path = Path("/")) -> str:

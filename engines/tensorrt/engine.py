@@ -10,7 +10,7 @@ from engines.artifact import ModelArtifact
 from engines.base import Precision, Tensor
 from engines.checked import CheckedEngine
 from engines.cuda.device import Device
-from engines.cuda.presence import why_no_gpu
+from engines.cuda.presence import gpu_error, why_no_gpu
 from engines.errors import EngineError
 from engines.kernels.device import DeviceKernels
 from engines.kernels.picture_path import MODULES, DeviceNetwork, Feed, PicturePath
@@ -149,7 +149,7 @@ def gpu_and_library() -> tuple[Device, Library]:
     """
     missing = why_no_gpu()
     if missing:
-        raise EngineError(f"TensorRT cannot run: {missing}")
+        raise gpu_error("TensorRT cannot run", missing)
     library = load_library()
     from engines.cuda.pycuda_device import open_device
 

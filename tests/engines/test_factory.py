@@ -17,10 +17,6 @@ from engines.factory import ENGINE_KINDS, choose_input_size, open_engine
 PROJECT = Path(__file__).resolve().parents[2]
 
 without_gpu = pytest.mark.skipif(why_no_gpu() is None, reason="this machine has an NVIDIA GPU")
-PASSED_OVER_WITHOUT_A_GPU = [
-    "engine tensorrt passed over: TensorRT cannot run: no NVIDIA GPU here (no /dev/nvidia0)",
-    "engine onnxruntime-cuda passed over: ONNX Runtime cannot use CUDA: no NVIDIA GPU here (no /dev/nvidia0)",
-]
 
 
 def raising(error: Exception) -> Callable[..., None]:
@@ -43,11 +39,22 @@ def hide(monkeypatch):
 
 class TestOpenEngine:
     @without_gpu
-    def test_auto_takes_the_first_that_opens_and_says_why_not_those_before(self, tiny):
+    def test_without_a_gpu_auto_does_not_speak_of_engines_for_one(self, tiny):
         notes: list[str] = []
         with open_engine(load_artifact(tiny.write()), size_hw=(64, 96), on_note=notes.append) as engine:
             assert engine.kind == "openvino"
-        assert notes == PASSED_OVER_WITHOUT_A_GPU
+        assert notes == []
+
+    def test_a_gpu_that_cannot_be_used_is_spoken_of(self, tiny, monkeypatch):
+        for module in ("engines.tensorrt.engine", "engines.ort_cuda_engine"):
+            monkeypatch.setattr(f"{module}.why_no_gpu", lambda: "CUDA_VISIBLE_DEVICES= hides every GPU")
+        notes: list[str] = []
+        with open_engine(load_artifact(tiny.write()), size_hw=(64, 96), on_note=notes.append) as engine:
+            assert engine.kind == "openvino"
+        assert notes == [
+            "engine tensorrt passed over: TensorRT cannot run: CUDA_VISIBLE_DEVICES= hides every GPU",
+            "engine onnxruntime-cuda passed over: ONNX Runtime cannot use CUDA: CUDA_VISIBLE_DEVICES= hides every GPU",
+        ]
 
     def test_auto_takes_tensorrt_where_there_is_one(self, tiny, make_runnable):
         make_runnable("tensorrt")
