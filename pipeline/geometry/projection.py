@@ -7,16 +7,14 @@ hold the two together. A view is handed over as one array (`packed_view`), so th
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.geometry.camera_model import CameraModel
+from pipeline.geometry.camera_pose import CameraPose
 from pipeline.geometry.lens import BrownConrady
 from pipeline.jit import kernel
-
-if TYPE_CHECKING:
-    from pipeline.geometry.road_view import RoadView
 
 __all__ = ["distance_and_std", "pack_view", "pixel_of_road", "road_of_pixel"]
 
@@ -31,9 +29,8 @@ _PIXEL_STEP = 0.1
 _STEPS, _TOLERANCE, _ARRIVED = 50, 1e-12, 1e-9
 
 
-def pack_view(view: RoadView) -> FloatArray:
-    """(51,) everything that kernels need of a view."""
-    camera, pose = view.camera, view.pose
+def pack_view(camera: CameraModel, pose: CameraPose, pose_covariance: FloatArray) -> FloatArray:
+    """(51,) everything that kernels need of a view, of whose height, pitch and roll the covariance is (3, 3)."""
     lens = camera.lens
     packed = np.zeros(_SIZE)
     packed[:_LENS] = camera.fx, camera.fy, camera.cx, camera.cy
@@ -52,7 +49,7 @@ def pack_view(view: RoadView) -> FloatArray:
     by_pitch[0], by_pitch[1], by_pitch[2] = -sine * turn[2], -cosine * turn[2], sine * turn[0] + cosine * turn[1]
     by_roll = packed[_BY_ROLL_AT:_COVARIANCE_AT].reshape(3, 3)
     by_roll[0], by_roll[1] = turn[1], -turn[0]
-    packed[_COVARIANCE_AT:] = view.pose_covariance.ravel()
+    packed[_COVARIANCE_AT:] = pose_covariance.ravel()
     return packed
 
 
