@@ -55,9 +55,9 @@ class SmoothingRules:
     settled: float = 2.2
     clear: float = 4.0
     likeness: float = 8.0
-    hold_structure: float = 2.5
-    hold_wide: float = 1.1
-    hold: float = 0.7
+    hold_structure: float = 2.0
+    hold_wide: float = 0.9
+    hold: float = 0.55
     hold_appearing: float = 0.3
     hold_vanishing: float = 0.5
     longest_gap_s: float = 0.5
