@@ -192,14 +192,14 @@ def _fit_way(
     _distances(first, second, focal_px, values, off)
 
 
-@kernel()
+@kernel(inner=True)
 def _distances(first: FloatArray, second: FloatArray, focal_px: float, values: FloatArray, off: FloatArray) -> None:
     row = np.empty(5)
     for point in range(len(first)):
         off[point] = _row(first[point], second[point], focal_px, values, row)
 
 
-@kernel()
+@kernel(inner=True)
 def _step(
     first: FloatArray,
     second: FloatArray,
@@ -226,7 +226,7 @@ def _step(
     values -= table[:, 5]
 
 
-@kernel()
+@kernel(inner=True)
 def _row(here: FloatArray, there: FloatArray, focal_px: float, values: FloatArray, row: FloatArray) -> float:
     """How far a point is off its epipolar plane, in pixels; and into `row` (5,) what each value does to that.
 

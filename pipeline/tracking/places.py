@@ -229,7 +229,7 @@ def _correct(
         _write(tracks, rows[n], state, covariance)
 
 
-@kernel()
+@kernel(inner=True)
 def _write(tracks: Tracks, t: int, state: Floats, covariance: Floats) -> None:
     track = tracks[t]
     for i in range(4):
