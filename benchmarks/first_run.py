@@ -1,8 +1,12 @@
-"""What the first run on a machine compiles, and what that costs: python benchmarks/first_run.py INPUT [OUTPUT ...]
+"""What the first run on a machine compiles, and what that costs: python benchmarks/first_run.py [PART ...] [--wall]
 
-A replay with an empty kernel cache, in this process. Every kernel that is compiled meanwhile is listed with its
-signature and processor time, its own (what it calls left out) and with what it calls. `--by pass` says which part of the
-compiler takes it. The times are the compiling thread's own processor time, which other programs hardly disturb.
+Parts are those of `pipeline.rehearsal`, all of them by default. They are compiled in this process, with an empty cache,
+and every kernel is listed with its signature and processor time, its own (what it calls left out) and with what it
+calls; then by kernel, by file, and by pass of the compiler. It is the compiling thread's own processor time, which
+other programs disturb less than the clock.
+
+`--wall` lists nothing and prepares as `replay` does, in several processes at once: wall clock, and processor time of all
+of them. That figure wants a quiet machine.
 """
 
 from __future__ import annotations
@@ -39,7 +43,7 @@ class Compilations(event.Listener):  # type: ignore[misc]
         self._describe = describe
         self._local = threading.local()
 
-    def on_start(self, event: event.Event) -> None:
+    def on_start(self, _: event.Event) -> None:
         """Something begins, perhaps within something else."""
         self._open().append([time.thread_time(), 0.0])
 
@@ -80,30 +84,22 @@ def print_sums(title: str, done: list[Compiled], rows: int) -> None:
         print(f"{len(own_s):6} {sum(own_s):8.2f}  {name}")
 
 
-def main() -> None:
-    """Replay with an empty cache, print what was compiled."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("arguments", nargs="+", metavar="INPUT OUTPUT ...", help="as for replay")
-    parser.add_argument("--rows", type=int, default=25, help="lines of each list")
-    parser.add_argument("--json", type=Path)
-    args, flags = parser.parse_known_args()
+def compile_here(parts: list[str], args: argparse.Namespace) -> None:
+    """Compile one part after the other in this process; print what that was."""
+    from pipeline.rehearsal import PARTS
 
     kernels, passes = Compilations(describe_kernel), Compilations(describe_pass)
-    with tempfile.TemporaryDirectory() as cache:
-        os.environ["NUMBA_CACHE_DIR"] = cache
-        from numba.core import config
-
-        config.reload_config()
-        from pipeline.cli import main as clearway
-
-        with event.install_listener("numba:compile", kernels), event.install_listener("numba:run_pass", passes):
-            began_s, began_process_s = time.perf_counter(), time.process_time()
-            code = clearway(["replay", *args.arguments, *flags])
-            elapsed_s, spent_s = time.perf_counter() - began_s, time.process_time() - began_process_s
-    print(f"\nexit code {code}; {elapsed_s:.1f} s, {spent_s:.1f} s of processor time")
-    total_s = sum(one.own_s for one in kernels.done)
+    with event.install_listener("numba:compile", kernels), event.install_listener("numba:run_pass", passes):
+        for part in parts:
+            began_s, before = time.process_time(), len(kernels.done)
+            PARTS[part]()
+            spent_s = time.process_time() - began_s
+            print(f"{part}: {len(kernels.done) - before} signatures, {spent_s:.1f} s of processor time")
     names = {one.name for one in kernels.done}
-    print(f"compiled: {len(kernels.done)} signatures of {len(names)} kernels in {total_s:.1f} s of processor time")
+    total_s = sum(one.own_s for one in kernels.done)
+    print(
+        f"all: {len(kernels.done)} signatures of {len(names)} kernels, numba's own among them, {total_s:.1f} s compiling"
+    )
     print("\n   own s    all s  kernel(types)")
     for one in sorted(kernels.done, key=lambda one: -one.own_s)[: args.rows]:
         print(f"{one.own_s:8.2f} {one.all_s:8.2f}  {one.name}({one.detail})")
@@ -113,6 +109,44 @@ def main() -> None:
     if args.json:
         fields = [{"kernel": o.name, "types": o.detail, "own_s": o.own_s, "all_s": o.all_s} for o in kernels.done]
         args.json.write_text(json.dumps(fields, indent=1) + "\n")
+
+
+def compile_aside(parts: list[str]) -> None:
+    """Compile as `replay` does; print how long that takes."""
+    from pipeline.preparation import Preparation, prepare
+
+    seen: list[Preparation] = []
+    prepare(parts, seen.append)
+    spent_s = sum(os.times()[2:4])
+    print(
+        f"{', '.join(parts)}: {seen[-1].elapsed_s:.1f} s, {spent_s:.1f} s of processor time in {len(parts)} processes"
+    )
+
+
+def main() -> None:
+    """Compile with an empty cache."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART")
+    parser.add_argument("--wall", action="store_true", help="as replay does, and how long it takes")
+    parser.add_argument("--rows", type=int, default=25, help="lines of each list")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as cache:
+        # Before numba reads it, and for the processes that are started.
+        os.environ["CLEARWAY_CACHE"] = cache
+        os.environ.pop("NUMBA_CACHE_DIR", None)
+        from numba.core import config
+
+        config.reload_config()
+        from pipeline.rehearsal import PARTS
+
+        parts = args.parts or list(PARTS)
+        if unknown := set(parts) - set(PARTS):
+            parser.error(f"no such part: {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
+        if args.wall:
+            compile_aside(parts)
+        else:
+            compile_here(parts, args)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How the pipeline compiles its kernels.
 
 One decorator, so that every kernel is built alike: machine code without the interpreter lock (threads overlap),
-cached on disk (only the first run on a machine compiles; `pipeline.kernel_cache`), and typed as the plain function that it decorates.
+kept on disk (only the first run on a machine compiles: `pipeline.kernel_cache`), and typed as the plain function that
+it decorates.
 """
 
 from __future__ import annotations

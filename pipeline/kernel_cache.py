@@ -17,7 +17,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ _IMPORT = re.compile(
 )
 
 
-@lru_cache(maxsize=1)
+@cache
 def kernel_folder() -> Path | None:
     """Where kernels are kept: ``$NUMBA_CACHE_DIR``, ``$CLEARWAY_CACHE/kernels``, else in the user's cache folder.
 
@@ -70,7 +70,7 @@ def prune_kernels(folder: Path, unused_s: float) -> None:
             continue
 
 
-@lru_cache(maxsize=None)
+@cache
 def source_stamp(path: Path) -> str:
     """SHA-256 of a file of the project, of all that it imports from the project, and of the compiler's versions."""
     contents, waiting = {}, [path]
@@ -83,7 +83,7 @@ def source_stamp(path: Path) -> str:
     return hashlib.sha256("\n".join([numba.__version__, llvmlite.__version__, *parts]).encode()).hexdigest()
 
 
-@lru_cache(maxsize=None)
+@cache
 def _content(path: Path) -> tuple[str, tuple[Path, ...]]:
     """SHA-256 of a file, and the project's files that it imports when it is loaded: what its kernels may be made of."""
     source = path.read_bytes()

@@ -207,7 +207,13 @@ def _step(
     for i in range(4):
         for j in range(4):
             normal[i, j] = table[i, j]
-    for i in range(4):  # Gauss and Jordan; the table is positive definite.
+    _solve(table, values)
+
+
+@kernel(inner=True)
+def _solve(table: FloatArray, values: FloatArray) -> None:
+    """Gauss and Jordan's elimination of four equations, (4, 5), which is overwritten; they are positive definite."""
+    for i in range(4):
         pivot = table[i, i]
         for k in range(5):
             table[i, k] /= pivot

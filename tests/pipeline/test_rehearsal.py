@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -41,3 +42,45 @@ def test_a_drive_after_it_needs_no_kernel_that_was_not_ready():
 def test_it_can_be_repeated():
     rehearse()
     rehearse()
+
+
+RUNS = """
+import gc, sys
+from numba.core.dispatcher import Dispatcher
+from pipeline.cli import main
+from pipeline.rehearsal import PARTS
+
+def ready():
+    kernels = [one for one in gc.get_objects() if isinstance(one, Dispatcher)]
+    return {(one.__module__, one.__name__, str(kind)) for one in kernels for kind in one.signatures}
+
+if __name__ == "__main__":
+    folder = sys.argv[1]
+    for part in PARTS.values():
+        part()
+    before = ready()
+    drive, video = "synthetic://drive?frames=30&seed=1&size=320x180", f"{folder}/drive.mp4"
+    for source, target in ((drive, video), (video, f"{folder}/again.mp4")):
+        assert main(["replay", source, target, f"{target}.jsonl", "--quiet"]) == 0
+    print(len(before), sorted(ready() - before))
+"""
+
+MOST_SIGNATURES = 240
+"""Of our kernels, in all parts together. Each takes some tenths of a second of a first run: raise it for a reason."""
+
+
+def test_what_is_compiled_beforehand_is_what_runs_need_and_no_more(tmp_path):
+    script = tmp_path / "runs.py"
+    script.write_text(RUNS)
+    told = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        cwd=PROJECT,
+        env=os.environ | {"PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    count, _, left = told.stdout.strip().partition(" ")
+    assert left == "[]"
+    assert int(count) <= MOST_SIGNATURES
