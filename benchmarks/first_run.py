@@ -5,8 +5,8 @@ and every kernel is listed with its signature and processor time, its own (what 
 calls; then by kernel, by file, and by pass of the compiler. It is the compiling thread's own processor time, which
 other programs disturb less than the clock.
 
-`--wall` lists nothing and prepares as `replay` does, in several processes at once: wall clock, and processor time of all
-of them. That figure wants a quiet machine.
+`--wall` lists nothing and prepares as `replay` does, in several processes at once: wall clock, and processor time of
+all of them. That figure wants a quiet machine.
 """
 
 from __future__ import annotations
