@@ -97,9 +97,7 @@ def compile_here(parts: list[str], args: argparse.Namespace) -> None:
             print(f"{part}: {len(kernels.done) - before} signatures, {spent_s:.1f} s of processor time")
     names = {one.name for one in kernels.done}
     total_s = sum(one.own_s for one in kernels.done)
-    print(
-        f"all: {len(kernels.done)} signatures of {len(names)} kernels, numba's own among them, {total_s:.1f} s compiling"
-    )
+    print(f"all: {len(kernels.done)} signatures of {len(names)} kernels, numba's own too: {total_s:.1f} s compiling")
     print("\n   own s    all s  kernel(types)")
     for one in sorted(kernels.done, key=lambda one: -one.own_s)[: args.rows]:
         print(f"{one.own_s:8.2f} {one.all_s:8.2f}  {one.name}({one.detail})")
