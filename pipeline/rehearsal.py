@@ -19,9 +19,10 @@ from engines.classes import CITYSCAPES
 from pipeline.geometry import CameraModel, CameraPose, RoadView
 from pipeline.geometry.vanishing_point import fit_heading
 from pipeline.postprocess import encode_runs, find_drivable, find_road_users
-from pipeline.scene import BgrImage, DrivableArea, Frame, RoadUser, Scene, Segmentation, YuvImage
+from pipeline.scene import BgrImage, DrivableArea, Frame, RoadUser, Scene, Segmentation, YuvImage, YuvPlanes
 from pipeline.situation import Situation, SituationSettings
 from pipeline.tracking.association import overlap
+from pipeline.yuv import fill_planes, yuv_weights
 
 __all__ = ["PARTS", "rehearse"]
 
@@ -34,16 +35,16 @@ _VIEW = RoadView(CameraModel(_SIZE_HW, 250.0, 250.0, 160.0, 90.0), CameraPose(1.
 def rehearse() -> None:
     """Take the street through a situation. Some milliseconds, once everything is compiled."""
     _follow(_seen)
-    # What few scenes need: a vehicle that drives, and road users that fall to pieces.
-    rays = np.random.default_rng(0).uniform((-0.5, -0.3, 1.0), (0.5, 0.3, 1.0), (40, 3))
-    fit_heading(rays, rays * np.array([1.01, 1.01, 1.0]), 250.0)
-    overlap(np.array([0.0, 0.0, 2.0, 2.0]), np.array([1.0, 1.0, 3.0, 3.0]))
 
 
 def _follow(make_scene: Callable[[int, Frame], Scene]) -> None:
     situation = Situation(SituationSettings(_VIEW))
     for index in range(_FRAMES):
         situation.understand(make_scene(index, _frame(index)))
+    # What few scenes need: a vehicle that drives, and road users that fall to pieces.
+    rays = np.random.default_rng(0).uniform((-0.5, -0.3, 1.0), (0.5, 0.3, 1.0), (40, 3))
+    fit_heading(rays, rays * np.array([1.01, 1.01, 1.0]), 250.0)
+    overlap(np.array([0.0, 0.0, 2.0, 2.0]), np.array([1.0, 1.0, 3.0, 3.0]))
 
 
 def _perceive() -> None:
@@ -52,6 +53,7 @@ def _perceive() -> None:
     from pipeline.timings import StageTimings
 
     with Perception(_Painted(), StageTimings(), smooth=True) as perception:
+        perception.warm_up((2 * _SIZE_HW[0], 2 * _SIZE_HW[1]))
         for index in range(_FRAMES):
             perception.see(_frame(index, in_planes=index > 0))
 
@@ -62,7 +64,13 @@ def _draw(*, in_planes: bool) -> None:
 
     painter, situation = OverlayPainter(), Situation(SituationSettings(_VIEW))
     for index in range(2):
-        painter.draw_planes(situation.understand(_told(index, _frame(index, in_planes=in_planes))))
+        picture = painter.draw_planes(situation.understand(_told(index, _frame(index, in_planes=in_planes))))
+        if not isinstance(picture, YuvImage):  # What video is encoded from.
+            height, width = _SIZE_HW
+            planes = YuvImage(np.empty((height * 3 // 2, width), np.uint8), "bt709", full_range=False).planes
+            fill_planes(
+                picture.reshape(height, -1), yuv_weights("bt709", full_range=False), planes.y, planes.u, planes.v
+            )
 
 
 def _render() -> None:
@@ -123,8 +131,12 @@ def _frame(index: int, *, in_planes: bool = False) -> Frame:
     height, width = _SIZE_HW
     texture = np.random.default_rng(0).integers(0, 255, (*_SIZE_HW, 3), np.uint8)
     picture = np.roll(texture, index // 4, axis=0)
-    planes = YuvImage(np.full((height * 3 // 2, width), 128, np.uint8), "bt709", full_range=False).planes
-    moment_s = index / _RATE_HZ
+    # As decoders give them: rows are padded.
+    y, u, v = (
+        np.full((rows, columns + 32), 128, np.uint8)[:, :columns]
+        for rows, columns in ((height, width), (height // 2, width // 2), (height // 2, width // 2))
+    )
+    planes, moment_s = YuvPlanes(y, u, v, "bt709", full_range=False), index / _RATE_HZ
     return Frame(index, moment_s, 0.0, _SIZE_HW, _giving(picture), planes=planes if in_planes else None)
 
 
