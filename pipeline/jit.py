@@ -16,7 +16,7 @@ from numba.core.registry import CPUDispatcher
 
 from pipeline.kernel_cache import KernelCache
 
-__all__ = ["kernel"]
+__all__ = ["InnerKernel", "Kernel", "kernel"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -39,30 +39,37 @@ def kernel(*, fastmath: bool = False, inline: bool = False, inner: bool = False)
             options["inline"] = "always"
         compiled = numba.njit(**options)(function)
         if isinstance(compiled, CPUDispatcher):  # Else NUMBA_DISABLE_JIT is set.
-            compiled.__class__ = _InnerKernel if inner else _Kernel
+            compiled.__class__ = InnerKernel if inner else Kernel
             compiled.enable_caching()
         return cast("Function", compiled)
 
     return compile_with_numba
 
 
-class _Kernel(CPUDispatcher):  # type: ignore[misc]
+class Kernel(CPUDispatcher):  # type: ignore[misc]
     """A kernel that is compiled once for all whole numbers; numba would compile it anew for each one in a call."""
 
     def enable_caching(self) -> None:
+        """Keep what is compiled on disk."""
         try:
             self._cache = KernelCache(self.py_func)
         except RuntimeError:  # Nowhere to keep it: a file system that cannot be written to. It is compiled in each run.
             return
 
     def get_call_template(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        """What a call from another kernel with such arguments is compiled to."""
         return super().get_call_template(
             tuple(types.unliteral(one) for one in args), {name: types.unliteral(one) for name, one in kws.items()}
         )
 
 
-class _InnerKernel(_Kernel):
+class InnerKernel(Kernel):
     """A kernel that Python cannot call: numba would jump to where its way in is not."""
 
     def __call__(self, *_: object, **__: object) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            TypeError: Always.
+        """
         raise TypeError(f"{self.py_func.__qualname__} is an inner kernel: only kernels call it")
