@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar, cast
 
 import numba
-from numba.core import types
 from numba.core.registry import CPUDispatcher
+from numba.core.types import unliteral  # type: ignore[attr-defined]
 
 from pipeline.kernel_cache import KernelCache
 
@@ -59,7 +59,7 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
     def get_call_template(self, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
         """What a call from another kernel with such arguments is compiled to."""
         return super().get_call_template(
-            tuple(types.unliteral(one) for one in args), {name: types.unliteral(one) for name, one in kws.items()}
+            tuple(unliteral(one) for one in args), {name: unliteral(one) for name, one in kws.items()}
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
+from types import MappingProxyType, TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,7 @@ PARTS: Mapping[str, Callable[[], None]] = MappingProxyType(
 class _Painted:
     """An engine that sees the street as it was painted. Implements `engines.base.Engine`."""
 
-    description = "a made-up street"
+    kind, description = "painted", "a made-up street"
 
     def __init__(self) -> None:
         height, width = _SIZE_HW
@@ -125,6 +125,14 @@ class _Painted:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def __enter__(self) -> _Painted:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def _frame(index: int, *, in_planes: bool = False) -> Frame:

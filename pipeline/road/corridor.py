@@ -170,7 +170,7 @@ def _median(y: FloatArray, is_left: NDArray[np.bool_], left: bool) -> float:
             count += 1
     if count == 0:
         return 0.0
-    return 0.5 * (own[(count - 1) // 2] + own[count // 2])
+    return float(0.5 * (own[(count - 1) // 2] + own[count // 2]))
 
 
 @kernel(inner=True)
