@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
+from pipeline.geometry.median import median
 from pipeline.geometry.projection import pixel_of_road, road_of_pixel
 from pipeline.jit import kernel
 from pipeline.metric import Corridor
@@ -100,7 +101,7 @@ def _fit_borders(
     count = _find_borders(mask, class_ids, is_verge, packed, ahead_m, x, y, is_left)
     # Start from the middle of each side: a border seen once near and once far would else swing the curve.
     for side in range(2):
-        values[side] = _median(y[:count], is_left[:count], side == 0)
+        values[side] = _middle(y[:count], is_left[:count], side == 0)
     values[2], values[3] = 0.0, 0.0
     for loose in looseness:
         _step(x[:count], y[:count], is_left[:count], loose, prior, values, normal)
@@ -157,20 +158,14 @@ def _nearest(row: NDArray[np.uint8], column: int) -> int:
 
 
 @kernel(inner=True)
-def _median(y: FloatArray, is_left: NDArray[np.bool_], left: bool) -> float:
-    """The median of one side's points; 0 without any. Plain loops compile in a tenth of the time of NumPy's median."""
+def _middle(y: FloatArray, is_left: NDArray[np.bool_], left: bool) -> float:
+    """The median of one side's points; 0 without any."""
     own, count = np.empty(len(y)), 0
     for point in range(len(y)):
         if is_left[point] == left:
-            place = count
-            while place > 0 and own[place - 1] > y[point]:
-                own[place] = own[place - 1]
-                place -= 1
-            own[place] = y[point]
+            own[count] = y[point]
             count += 1
-    if count == 0:
-        return 0.0
-    return float(0.5 * (own[(count - 1) // 2] + own[count // 2]))
+    return median(own[:count]) if count > 0 else 0.0
 
 
 @kernel(inner=True)

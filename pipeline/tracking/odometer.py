@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
+from pipeline.geometry.median import median
 from pipeline.jit import kernel
 from pipeline.metric import VehicleMotion
 from pipeline.scene import Frame
@@ -312,7 +313,10 @@ def _differences(
 @kernel(inner=True)
 def _solve(off: Floats, rows: Floats) -> tuple[Floats, Floats, float]:
     """A step of Gauss and Newton under Cauchy's loss: the inverse normal matrix, the step, the variance."""
-    scale = max(1.4826 * np.median(np.abs(off)), 0.3)
+    amounts = np.empty(len(off))
+    for k in range(len(off)):
+        amounts[k] = abs(off[k])
+    scale = max(1.4826 * median(amounts), 0.3)
     normal, right, total, squares = np.zeros((4, 4)), np.zeros(4), 0.0, 0.0
     for k in range(len(off)):
         weight = 1.0 / (1.0 + (off[k] / (2.0 * scale)) ** 2)
