@@ -71,7 +71,7 @@ def compile_kernels(console: Console, parts: Sequence[str]) -> None:
     def show(now: Preparation) -> None:
         nonlocal last
         if last is None:
-            console.note(f"the first run on this machine compiles, in {now.parts} parts; later ones begin at once")
+            console.note(f"kernels are compiled for this machine, once, in {now.parts} parts; later runs find them")
             bar.start()
         last = now
         bar.update(task, total=now.parts, completed=now.done)

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import multiprocessing
 import os
 import platform
-import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -72,43 +70,36 @@ def prepare(parts: Sequence[str], on_progress: Callable[[Preparation], None] = l
         while waiting or running:
             while waiting and len(running) < _processors():
                 part = waiting.pop(0)
-                running[part] = _start(part)
+                running[part] = _start(part, folder)
             on_progress(Preparation(total - len(waiting) - len(running), total, time.monotonic() - began_s))
-            wait([process.sentinel for process in running.values()], timeout=_TURN_S)
+            time.sleep(_TURN_S)
             for part, process in list(running.items()):
-                if not process.is_alive():
-                    process.join()
+                if process.poll() is not None:
                     del running[part]
-                    if process.exitcode == 0:
-                        _note(folder, part).touch(mode=0o600)
+                    if process.returncode == 0:
+                        with contextlib.suppress(OSError):  # A full disk: it is tried again next time.
+                            _note(folder, part).touch(mode=0o600)
     on_progress(Preparation(total, total, time.monotonic() - began_s))
 
 
 @contextlib.contextmanager
-def _ended_with_us() -> Iterator[dict[str, BaseProcess]]:
+def _ended_with_us() -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """The processes that run, by part; they are not left behind where the user interrupts."""
-    running: dict[str, BaseProcess] = {}
+    running: dict[str, subprocess.Popen[bytes]] = {}
     try:
         yield running
     finally:
         for process in running.values():
             process.kill()
-            process.join()
+            process.wait()
 
 
-def _start(part: str) -> BaseProcess:
-    # A fresh interpreter: this process may have threads, which a fork would leave without their locks.
-    process = multiprocessing.get_context("spawn").Process(
-        target=_compile, args=(part,), name=f"clearway-compile-{part}", daemon=True
-    )
-    process.start()
-    return process
-
-
-def _compile(part: str) -> None:
-    """What such a process does."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of them; who started this one ends it.
-    PARTS[part]()
+def _start(part: str, folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "pipeline.preparation", part]
+    # It starts elsewhere, where a relative folder would be another one.
+    project, environment = Path(__file__).parents[1], os.environ | {"NUMBA_CACHE_DIR": str(folder.resolve())}
+    # In a session of its own Ctrl-C does not reach it: who started it ends it.
+    return subprocess.Popen(command, cwd=project, env=environment, stdin=subprocess.DEVNULL, start_new_session=True)
 
 
 def _processors() -> int:
@@ -121,3 +112,7 @@ def _note(folder: Path, part: str) -> Path:
     sources = [source_stamp(Path(__file__).parent / name) for name in _MADE_OF]
     made_of = (sources, platform.python_version(), llvm.get_host_cpu_name(), features, part)
     return folder / f"{part.replace(' ', '-')}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:20]}.ready"
+
+
+if __name__ == "__main__":
+    PARTS[sys.argv[1]]()

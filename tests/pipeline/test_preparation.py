@@ -49,4 +49,4 @@ def test_where_nothing_can_be_kept_the_run_compiles_for_itself(cache):
 
 
 def compilers() -> list[psutil.Process]:
-    return [one for one in psutil.Process().children() if "spawn_main" in " ".join(one.cmdline())]
+    return [one for one in psutil.Process().children() if "pipeline.preparation" in " ".join(one.cmdline())]
