@@ -8,17 +8,26 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import rich.console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from engines.artifact import ModelArtifact
+from pipeline.preparation import Preparation, prepare
 from pipeline.runner import Progress as RunProgress
 from pipeline.runner import RunReport
 from pipeline.sinks.base import Sink
 from pipeline.sources.base import SourceInfo
 
-__all__ = ["Console", "progress_line", "timings_table"]
+__all__ = ["Console", "compile_kernels", "progress_line", "timings_table"]
 
 _PATIENCE_S = 3.0
 """After so long without a scene, say what takes the time."""
@@ -47,6 +56,35 @@ class Console:
             self.note(note)
 
 
+def compile_kernels(console: Console, parts: Sequence[str]) -> None:
+    """Compile what a run needs and this machine has not compiled yet, and show how far that has come.
+
+    Args:
+        console: Where to say so. Nothing is said where there is nothing to do.
+        parts: Names out of `pipeline.rehearsal.PARTS`.
+    """
+    columns = (TextColumn("  compiling"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"), TimeElapsedColumn())
+    bar = Progress(*columns, console=console.out, transient=True)
+    task = bar.add_task("compiling")
+    last: Preparation | None = None
+
+    def show(now: Preparation) -> None:
+        nonlocal last
+        if last is None:
+            console.note(f"kernels are compiled for this machine, once, in {now.parts} parts; later runs find them")
+            bar.start()
+        last = now
+        bar.update(task, total=now.parts, completed=now.done)
+
+    try:
+        prepare(parts, show)
+    finally:
+        if last is not None:
+            bar.stop()
+    if last is not None:
+        console.note(f"compiled in {last.elapsed_s:.0f} s")
+
+
 @contextmanager
 def progress_line(console: Console, expected: int | None) -> Iterator[Callable[[RunProgress], None]]:
     """A progress bar with frames, frames a second and latency; gives the function that moves it."""
@@ -67,7 +105,7 @@ def progress_line(console: Console, expected: int | None) -> Iterator[Callable[[
                 bar.update(task, completed=progress.scenes, fps=progress.fps, latency_ms=progress.latency_ms)
             elif time.monotonic() > patience_until_s:
                 patience_until_s = math.inf
-                console.note("getting ready: the first run on a machine compiles for some two minutes")
+                console.note("getting ready: opening the engine, loading or compiling kernels")
 
         yield move
 

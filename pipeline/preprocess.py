@@ -97,10 +97,11 @@ class Preprocessor:
     def _fill_from_planes(self, planes: YuvPlanes, content: Tensor) -> None:
         size_hw = (content.shape[1], content.shape[2])
         weights, offsets = rgb_from_yuv(planes.matrix, planes.full_range)
+        # Contiguous, so that one compilation serves videos of the network's own size too.
         _normalise_yuv(
-            resized(planes.y, size_hw),
-            resized(planes.u, size_hw),
-            resized(planes.v, size_hw),
+            np.ascontiguousarray(resized(planes.y, size_hw)),
+            np.ascontiguousarray(resized(planes.u, size_hw)),
+            np.ascontiguousarray(resized(planes.v, size_hw)),
             weights * self._scale[:, None],
             offsets * self._scale + self._shift,
             self._limits,

@@ -14,12 +14,12 @@ from engines.base import Precision
 from engines.factory import EngineKind, choose_input_size, open_engine
 from pipeline.capture import Capture
 from pipeline.config import ReplayConfig, load_config, load_view, open_instances, parse_size
-from pipeline.console import Console, progress_line, timings_table
+from pipeline.console import Console, compile_kernels, progress_line, timings_table
 from pipeline.errors import SinkError
 from pipeline.figures import refuse_unwritable, write_figures
 from pipeline.perception import Perception, smooths
 from pipeline.runner import Runner, RunReport
-from pipeline.sinks.base import Sink
+from pipeline.sinks.base import PlanarSink, Sink
 from pipeline.sinks.factory import open_sink
 from pipeline.sinks.window import display_available
 from pipeline.situation import Situation, SituationSettings
@@ -94,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
             refuse_unwritable(args.json)
         console.heading(source.info, artifact, sinks)
         _note_metres(console, config, source)
+        compile_kernels(console, _parts_of(source, sinks))
         runner = Runner(
             Capture(source, timings, start_s=config.start, end_s=config.end, pace=config.pace),
             partial(_open_perception, artifact, config, source, timings, console, settings),
@@ -111,6 +112,19 @@ def run(args: argparse.Namespace) -> int:
                 write_figures(args.json, _figures(report, artifact))
     timings_table(console, report)
     return 0
+
+
+def _parts_of(source: Source, sinks: Sequence[Sink]) -> list[str]:
+    """What of `pipeline.rehearsal.PARTS` the run goes through."""
+    parts = ["perception", "situation"]
+    if source.info.has_views:
+        parts.append("the synthetic drive")
+    painted = [sink for sink in sinks if sink.needs_overlay]
+    if painted:
+        in_planes = source.info.is_video and not source.info.has_views
+        planar = in_planes and all(isinstance(sink, PlanarSink) for sink in painted)
+        parts.append("overlay on video" if planar else "overlay on pictures")
+    return parts
 
 
 def _situation_settings(config: ReplayConfig, source: Source, stack: ExitStack) -> SituationSettings:

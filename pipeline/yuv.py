@@ -53,7 +53,7 @@ def fill_planes(picture: Plane, weights: NDArray[np.int32], y: Plane, u: Plane, 
         _chroma(upper, lower, weights[2], v[row // 2])
 
 
-@kernel()
+@kernel(inner=True)
 def _pull_apart(line: Plane, blue: Plane, green: Plane, red: Plane) -> None:
     for x in range(blue.size):
         blue[x] = line[3 * x]
@@ -61,7 +61,7 @@ def _pull_apart(line: Plane, blue: Plane, green: Plane, red: Plane) -> None:
         red[x] = line[3 * x + 2]
 
 
-@kernel()
+@kernel(inner=True)
 def _luma(blue: Plane, green: Plane, red: Plane, weights: NDArray[np.int32], out: Plane) -> None:
     of_blue, of_green, of_red, of_one = weights[0], weights[1], weights[2], weights[3]
     for x in range(out.size):
@@ -69,7 +69,7 @@ def _luma(blue: Plane, green: Plane, red: Plane, weights: NDArray[np.int32], out
         out[x] = np.int32(weighted + of_one) >> np.int32(16)
 
 
-@kernel()
+@kernel(inner=True)
 def _chroma(upper: Plane, lower: Plane, weights: NDArray[np.int32], out: Plane) -> None:
     of_blue, of_green, of_red, of_one = weights[0], weights[1], weights[2], weights[3]
     for x in range(out.size):

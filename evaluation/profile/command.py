@@ -21,7 +21,7 @@ from evaluation.profile.throttling import open_nvml
 from evaluation.profile.timers import measure_timer_us
 from evaluation.profile.watch import MachineWatch, gpu_names
 from pipeline.config import EngineConfig, load_config, load_view, parse_size
-from pipeline.console import Console
+from pipeline.console import Console, compile_kernels
 from pipeline.errors import ConfigError, SinkError
 from pipeline.figures import refuse_unwritable
 
@@ -90,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
     )
     for note in plan.artifact.notes:
         console.note(note)
+    compile_kernels(console, ["perception", "situation"])
     with open_nvml() as nvml, MachineWatch(nvml) as watch:
         measured = _measure(plan, watch, console)
         figures = collect_figures(measured, gpu_names(nvml), measure_timer_us())

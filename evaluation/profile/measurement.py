@@ -150,7 +150,7 @@ def measure(
     source = open_source(plan.uri)
     source.close()
     measured = Measurement(plan, source.info, Recorder(), watch)
-    on_progress("warming up: the first run on a machine compiles for about a minute", 0.0)
+    on_progress("warming up", 0.0)
     began_s = time.perf_counter()
     warm = _segment(measured, Recorder(), _warm_up_frames(plan), _WARM_UP_S)
     measured.warm_up_s = time.perf_counter() - began_s

@@ -118,7 +118,7 @@ def distance_and_std(
     return x_m, y_m, distance, math.sqrt(variance)
 
 
-@kernel()
+@kernel(inner=True)
 def _outward(
     packed: FloatArray, ray: tuple[float, float, float], by: FloatArray, towards_x: float, towards_y: float
 ) -> float:
@@ -135,7 +135,7 @@ def _outward(
     return outward
 
 
-@kernel()
+@kernel(inner=True)
 def _ray(packed: FloatArray, column: float, row: float) -> tuple[float, float, float]:
     """The direction that a pixel looks along, of any length; NaN where there is none."""
     u, v = (column - packed[_CX]) / packed[_FX], (row - packed[_CY]) / packed[_FY]
@@ -149,7 +149,7 @@ def _ray(packed: FloatArray, column: float, row: float) -> tuple[float, float, f
     return u, v, 1.0
 
 
-@kernel()
+@kernel(inner=True)
 def _distorted(packed: FloatArray, x: float, y: float) -> tuple[float, float, float, float, float]:
     """A point behind a Brown–Conrady lens, and dx'/dx, dx'/dy = dy'/dx, dy'/dy there."""
     k1, k2, p1, p2 = packed[_LENS_AT], packed[_LENS_AT + 1], packed[_LENS_AT + 2], packed[_LENS_AT + 3]
@@ -167,7 +167,7 @@ def _distorted(packed: FloatArray, x: float, y: float) -> tuple[float, float, fl
     )
 
 
-@kernel()
+@kernel(inner=True)
 def _undistorted(packed: FloatArray, u: float, v: float) -> tuple[float, float]:
     """Newton's method, started at the distorted point."""
     x, y = u, v
@@ -184,7 +184,7 @@ def _undistorted(packed: FloatArray, u: float, v: float) -> tuple[float, float]:
     return (x, y) if arrived else (math.nan, math.nan)
 
 
-@kernel()
+@kernel(inner=True)
 def _fisheye_radius(packed: FloatArray, angle: float) -> tuple[float, float]:
     """The radius at an angle off the axis, and how fast it grows there."""
     k1, k2, k3, k4 = packed[_LENS_AT], packed[_LENS_AT + 1], packed[_LENS_AT + 2], packed[_LENS_AT + 3]
@@ -194,7 +194,7 @@ def _fisheye_radius(packed: FloatArray, angle: float) -> tuple[float, float]:
     return radius, slope
 
 
-@kernel()
+@kernel(inner=True)
 def _fisheye_angle(packed: FloatArray, radius: float) -> float:
     limit: float = packed[_LIMIT]
     angle = min(radius, limit)

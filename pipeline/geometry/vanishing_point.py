@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry.camera_model import CameraModel
+from pipeline.geometry.median import median
 from pipeline.jit import kernel
 
 __all__ = ["Heading", "VanishingPointFinder"]
@@ -172,34 +173,42 @@ def _fit_way(
 ) -> None:
     """The turn and way that most points agree on, into `values` (5,); and how far off points are, into `off` (N,)."""
     everybody = np.arange(len(first))
-    attempt, weights, best_score = np.zeros(5), np.ones(len(first)), -1.0
+    # Element by element: whole arrays at once compile several times as long.
+    attempt, weights, amounts, best_score = np.empty(5), np.empty(len(first)), np.empty(len(first)), -1.0
     for sample in range(len(samples)):
-        attempt[:] = 0.0
-        weights[:] = 1.0
+        for value in range(5):
+            attempt[value] = 0.0
+        for point in range(len(first)):
+            weights[point] = 1.0
         for _ in range(3):
             _step(first, second, focal_px, samples[sample], weights, attempt)
         _distances(first, second, focal_px, attempt, off)
-        score = np.sum(1.0 / (1.0 + (off / _SCALE_PX) ** 2))
+        score = 0.0
+        for point in range(len(off)):
+            score += 1.0 / (1.0 + (off[point] / _SCALE_PX) ** 2)
         if score > best_score:
             best_score = score
-            values[:] = attempt
+            for value in range(5):
+                values[value] = attempt[value]
     for _ in range(8):
         _distances(first, second, focal_px, values, off)
-        scale = min(max(1.4826 * np.median(np.abs(off)), 0.5 * _SCALE_PX), 2.0 * _SCALE_PX)
+        for point in range(len(off)):
+            amounts[point] = abs(off[point])
+        scale = min(max(1.4826 * median(amounts), 0.5 * _SCALE_PX), 2.0 * _SCALE_PX)
         for point in range(len(off)):
             weights[point] = 1.0 / (1.0 + (off[point] / scale) ** 2)
         _step(first, second, focal_px, everybody, weights, values)
     _distances(first, second, focal_px, values, off)
 
 
-@kernel()
+@kernel(inner=True)
 def _distances(first: FloatArray, second: FloatArray, focal_px: float, values: FloatArray, off: FloatArray) -> None:
     row = np.empty(5)
     for point in range(len(first)):
         off[point] = _row(first[point], second[point], focal_px, values, row)
 
 
-@kernel()
+@kernel(inner=True)
 def _step(
     first: FloatArray,
     second: FloatArray,
@@ -219,14 +228,19 @@ def _step(
     for i in range(5):
         table[i, i] = table[i, i] * 1.000001 + 1e-9
     for i in range(5):  # Gauss and Jordan; the table is positive definite.
-        table[i] /= table[i, i]
+        pivot = table[i, i]
+        for k in range(6):
+            table[i, k] /= pivot
         for j in range(5):
+            factor = table[j, i]
             if j != i:
-                table[j] -= table[i] * table[j, i]
-    values -= table[:, 5]
+                for k in range(6):
+                    table[j, k] -= table[i, k] * factor
+    for i in range(5):
+        values[i] -= table[i, 5]
 
 
-@kernel()
+@kernel(inner=True)
 def _row(here: FloatArray, there: FloatArray, focal_px: float, values: FloatArray, row: FloatArray) -> float:
     """How far a point is off its epipolar plane, in pixels; and into `row` (5,) what each value does to that.
 

@@ -31,7 +31,7 @@ from pipeline.cameras.address import (
 from pipeline.cameras.camera import Camera, CameraLimits
 from pipeline.cameras.mailbox import Mailbox
 from pipeline.config import load_calibration, load_config, load_view, open_instances, parse_size
-from pipeline.console import Console
+from pipeline.console import Console, compile_kernels
 from pipeline.errors import ConfigError, SinkError
 from pipeline.figures import refuse_unwritable, write_figures
 from pipeline.geometry import RoadView
@@ -136,6 +136,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console(quiet=args.quiet)
     if args.json is not None:
         refuse_unwritable(args.json)
+    compile_kernels(console, _parts_of(cameras))
     with ExitStack() as stack:
         database = open_instances(config.instances, stack)
         settings = {camera.name: _situation_settings(config, camera, views, database) for camera in cameras}
@@ -154,6 +155,13 @@ def run(args: argparse.Namespace) -> int:
                 write_figures(args.json, live_figures(status, runner.age_ms(), recording))
             live_table(console, status)
     return 0
+
+
+def _parts_of(cameras: Sequence[CameraConfig]) -> list[str]:
+    """What of `pipeline.rehearsal.PARTS` the run goes through: the page may want pictures of either kind."""
+    rendered = any(camera.uri.startswith("synthetic:") for camera in cameras)
+    parts = ["perception", "situation", "overlay on pictures", "overlay on video"]
+    return [*parts, "the synthetic drive"] if rendered else parts
 
 
 def _settings(args: argparse.Namespace) -> tuple[LiveConfig, list[str]]:

@@ -78,10 +78,11 @@ class GroundPainter:
             np.multiply(mask[top : top + len(road)], 255, out=road)
             cv2.blur(road, (side, side), dst=road)
         colors = self._yuv.of(picture)
+        # Contiguous, as they are in all common widths: one compilation serves the others too.
         tint_planes(
-            planes.y,
-            planes.u,
-            planes.v,
+            np.ascontiguousarray(planes.y),
+            np.ascontiguousarray(planes.u),
+            np.ascontiguousarray(planes.v),
             class_ids,
             road,
             top,

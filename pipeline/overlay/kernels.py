@@ -81,14 +81,14 @@ _EACH_BYTE = np.uint64(0x0101010101010101)
 _ALL_ROAD = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
-@kernel()
+@kernel(inner=True)
 def _blend(image: NDArray[np.uint8], keep: np.uint16, tint: NDArray[np.uint16], out: NDArray[np.uint8]) -> None:
     """`out` = (image · keep + tint) / 256; fits 16 bits, since the shares of both add up to 256."""
     for place in range(image.size):
         out[place] = np.uint8((image[place] * keep + tint[place]) >> 8)
 
 
-@kernel()
+@kernel(inner=True)
 def _repeat_color(color: NDArray[np.uint16], opacity: np.uint16, row: NDArray[np.uint16]) -> None:
     """Fill a row with a colour multiplied by its opacity: the first pixels one by one, then by doubling."""
     done = min(48, row.size)
@@ -100,14 +100,14 @@ def _repeat_color(color: NDArray[np.uint16], opacity: np.uint16, row: NDArray[np
         done += more
 
 
-@kernel()
+@kernel(inner=True)
 def _copy(source: NDArray[np.uint16], target: NDArray[np.uint16]) -> None:
     """Without the temporary array that numba makes for slices of one array."""
     for place in range(source.size):
         target[place] = source[place]
 
 
-@kernel()
+@kernel(inner=True)
 def _tint_pixels(
     image: NDArray[np.uint8],
     class_ids: NDArray[np.uint8],
@@ -317,7 +317,7 @@ def trace(points: NDArray[np.float32], reach: float, layer: NDArray[np.uint8]) -
             _trace_row(np.float32(first_x) - x1, np.float32(y) - y1, along_x, along_y, scale, slope, line)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def _trace_row(
     first_x: np.float32,
     y: np.float32,

@@ -32,7 +32,7 @@ def rows_of(mask: Plane) -> tuple[int, int]:
     return (top, bottom) if top < bottom else (mask.shape[0], 0)
 
 
-@kernel()
+@kernel(inner=True)
 def _largest(line: Plane) -> np.uint8:
     largest = np.uint8(0)
     for x in range(line.size):
@@ -133,13 +133,13 @@ def tint_planes(
             )  # fmt: skip
 
 
-@kernel()
+@kernel(inner=True)
 def _copy(source: Plane, target: Plane) -> None:
     for x in range(target.size):
         target[x] = source[x]
 
 
-@kernel()
+@kernel(inner=True)
 def _blend(source: Plane, keep: np.uint16, tint: np.uint16, target: Plane) -> None:
     """`target` = (source · keep + tint) / 256; fits 16 bits, since the shares of both add up to 256."""
     share, more = np.uint16(keep), np.uint16(tint)
@@ -234,14 +234,14 @@ def blend_plain(
         _blend_by_fours(shares[0], shares[1], np.uint16(third), v[half_row, columns])
 
 
-@kernel()
+@kernel(inner=True)
 def _take_shares(mask: Plane, opacity: np.uint16, shares: Shares) -> None:
     for x in range(shares.size):
         soft = np.uint32(mask[x])
         shares[x] = np.uint16((np.uint32(opacity) * (soft + (soft >> np.uint32(7)))) >> np.uint32(8))
 
 
-@kernel()
+@kernel(inner=True)
 def _blend_by_shares(shares: Shares, color: np.uint16, line: Plane) -> None:
     """Without branches, so that the compiler vectorises it: a share of 0 changes nothing."""
     for x in range(line.size):
@@ -249,7 +249,7 @@ def _blend_by_shares(shares: Shares, color: np.uint16, line: Plane) -> None:
         line[x] = np.uint8(np.uint16(below + np.uint16(color * shares[x])) >> np.uint16(8))
 
 
-@kernel()
+@kernel(inner=True)
 def _blend_by_fours(upper: Shares, lower: Shares, color: np.uint16, line: Plane) -> None:
     """The same for pixels that stand for four each, by the mean of their shares."""
     for x in range(line.size):

@@ -242,7 +242,7 @@ def _find_tops(offsets: Ints, start: Ints, stop: Ints, is_open: Flags, free_spac
             _set_unset(free_space, x, end, y)
 
 
-@kernel()
+@kernel(inner=True)
 def _set_unset(values: Ints, begin: int, end: int, value: int) -> None:
     """Set the negative entries from `begin` to `end`."""
     for x in range(begin, end):

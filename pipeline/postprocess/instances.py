@@ -40,7 +40,7 @@ def measure_instances(
     return box, area, instance_class
 
 
-@kernel()
+@kernel(inner=True)
 def _grow(box: Ints, area: Longs, index: int, y: int, x1: int, x2: int) -> None:
     """Add a run to the box and area of entry `index`, whose area says whether it is the first; rows come in order."""
     if area[index] == 0:
@@ -113,7 +113,7 @@ def paint_instances(
     return masks, offset, foot_x, confidence
 
 
-@kernel()
+@kernel(inner=True)
 def _mean_confidence(mask: ClassIds, x1: int, y1: int, grid: Floats, height: int, width: int) -> float:
     """Mean of the grid over the grid points inside the mask; where none is inside, over those around its pixels."""
     rows, columns = grid.shape

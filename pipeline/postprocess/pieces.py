@@ -112,7 +112,7 @@ def join_pieces(
     return group[component], groups
 
 
-@kernel()
+@kernel(inner=True)
 def _facing_rows(
     offsets: Ints,
     selected: Ints,
@@ -142,7 +142,7 @@ def _facing_rows(
     return facing
 
 
-@kernel()
+@kernel(inner=True)
 def _belong_together(whole: Ints, piece: Ints, other: Ints, facing_rows: int, gap: int, people: bool) -> bool:
     """Whether a piece is part of the road user with the box `whole`, going by its neighbour `other` in it.
 
@@ -161,7 +161,7 @@ def _belong_together(whole: Ints, piece: Ints, other: Ints, facing_rows: int, ga
     return bool(0 <= distance <= gap and 2 * shared_columns >= min(piece[2] - piece[0], other[2] - other[0]))
 
 
-@kernel()
+@kernel(inner=True)
 def _stacked(a: Ints, b: Ints) -> bool:
     """Whether one box sits on the other like an upper body on the rest of it, touching, and both make one figure."""
     height = max(a[3], b[3]) - min(a[1], b[1])

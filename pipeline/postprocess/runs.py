@@ -206,7 +206,7 @@ def join_runs(row_offsets: Ints, start: Ints, stop: Ints, group: ClassIds, reach
     return count
 
 
-@kernel()
+@kernel(inner=True)
 def _unite(parent: Ints, first: int, second: int) -> None:
     """Join the trees of two runs under the smaller of their roots, halving the paths walked."""
     while parent[first] != first:

@@ -194,7 +194,7 @@ def _fill(
     return count
 
 
-@kernel()
+@kernel(inner=True)
 def _find_mixed(upper: Ids, lower: Ids, mixed: Ints) -> int:
     """List the cells of a band whose four corners have not all the same winner; returns how many there are."""
     count = 0
@@ -207,7 +207,7 @@ def _find_mixed(upper: Ids, lower: Ids, mixed: Ints) -> int:
     return count
 
 
-@kernel()
+@kernel(inner=True)
 def _find_contenders(
     logits: Floats, labels: Ids, upper: int, lower: int, cell: int, contenders: Ids, planes: Floats
 ) -> int:
@@ -242,7 +242,7 @@ def _find_contenders(
     return count
 
 
-@kernel()
+@kernel(inner=True)
 def _sweep_row(
     labels: Ids,
     mixed: Ints,

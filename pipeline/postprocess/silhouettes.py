@@ -59,7 +59,7 @@ def cut_groups(
     return first_cut, cuts[:count]
 
 
-@kernel()
+@kernel(inner=True)
 def _sort_by_group(run_group: Ints, groups: int) -> tuple[Ints, Ints]:
     """(G + 1,) where each group's runs begin, and the runs themselves, in order within each group."""
     offsets = np.zeros(groups + 1, np.int32)
@@ -78,7 +78,7 @@ def _sort_by_group(run_group: Ints, groups: int) -> tuple[Ints, Ints]:
     return offsets, order
 
 
-@kernel()
+@kernel(inner=True)
 def _skyline(row: Ints, start: Ints, stop: Ints, runs: Ints) -> tuple[int, Ints]:
     """The first column of a group, and how high it rises above its lowest row in every column from there on."""
     x1, x2 = start[runs[0]], stop[runs[0]]
@@ -99,7 +99,7 @@ def _skyline(row: Ints, start: Ints, stop: Ints, runs: Ints) -> tuple[int, Ints]
     return x1, skyline
 
 
-@kernel()
+@kernel(inner=True)
 def _cut(skyline: Ints, x1: int, valley: float, slim: float, cuts: Ints, count: int) -> int:
     """Cut a skyline at its deepest valley, then its parts at theirs, until no valley is deep enough.
 
@@ -127,7 +127,7 @@ def _cut(skyline: Ints, x1: int, valley: float, slim: float, cuts: Ints, count: 
     return count
 
 
-@kernel()
+@kernel(inner=True)
 def _deepest_valley(skyline: Ints, begin: int, end: int, valley: float, slim: float, right_peak: Ints) -> int:
     """The column between `begin` and `end` with the deepest valley between two bodies, or -1 if none is deep enough.
 

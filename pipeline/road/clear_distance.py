@@ -98,7 +98,7 @@ def _go_along(
     return -1.0, way[last], 0.0, 0.0
 
 
-@kernel()
+@kernel(inner=True)
 def _is_blocked_beyond(rows: FloatArray, is_blocked: NDArray[np.bool_], row: float) -> bool:
     """Whether all steps that the next row of the picture shows are blocked too."""
     for step in range(len(rows)):
@@ -107,7 +107,7 @@ def _is_blocked_beyond(rows: FloatArray, is_blocked: NDArray[np.bool_], row: flo
     return True
 
 
-@kernel()
+@kernel(inner=True)
 def _look_across(
     mask: NDArray[np.uint8], packed: FloatArray, x: float, y: float, direction: float, half_width_m: float
 ) -> tuple[bool, bool, float, float, float]:

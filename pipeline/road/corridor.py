@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
+from pipeline.geometry.median import median
 from pipeline.geometry.projection import pixel_of_road, road_of_pixel
 from pipeline.jit import kernel
 from pipeline.metric import Corridor
@@ -100,15 +101,13 @@ def _fit_borders(
     count = _find_borders(mask, class_ids, is_verge, packed, ahead_m, x, y, is_left)
     # Start from the middle of each side: a border seen once near and once far would else swing the curve.
     for side in range(2):
-        own = y[:count][is_left[:count] == (side == 0)]
-        values[side] = np.median(own) if len(own) else 0.0
-    values[2:] = 0.0
-    normal[:] = prior
+        values[side] = _middle(y[:count], is_left[:count], side == 0)
+    values[2], values[3] = 0.0, 0.0
     for loose in looseness:
         _step(x[:count], y[:count], is_left[:count], loose, prior, values, normal)
 
 
-@kernel()
+@kernel(inner=True)
 def _find_borders(
     mask: NDArray[np.uint8],
     class_ids: NDArray[np.uint8],
@@ -148,7 +147,7 @@ def _find_borders(
     return count
 
 
-@kernel()
+@kernel(inner=True)
 def _nearest(row: NDArray[np.uint8], column: int) -> int:
     """The column nearest to that one in which the row is set; -1 where it is nowhere."""
     for off in range(len(row)):
@@ -158,7 +157,18 @@ def _nearest(row: NDArray[np.uint8], column: int) -> int:
     return -1
 
 
-@kernel()
+@kernel(inner=True)
+def _middle(y: FloatArray, is_left: NDArray[np.bool_], left: bool) -> float:
+    """The median of one side's points; 0 without any."""
+    own, count = np.empty(len(y)), 0
+    for point in range(len(y)):
+        if is_left[point] == left:
+            own[count] = y[point]
+            count += 1
+    return median(own[:count]) if count > 0 else 0.0
+
+
+@kernel(inner=True)
 def _step(
     x: FloatArray,
     y: FloatArray,
@@ -168,9 +178,15 @@ def _step(
     values: FloatArray,
     normal: FloatArray,
 ) -> None:
-    """One step of iteratively reweighted least squares; Cauchy's loss leaves out what stands before a border."""
-    table, row = np.zeros((4, 5)), np.zeros(4)
-    table[:, :4] = prior
+    """One step of iteratively reweighted least squares; Cauchy's loss leaves out what stands before a border.
+
+    Element by element: whole rows of arrays compile ten times as long, and are no faster when they are so short.
+    """
+    table, row = np.empty((4, 5)), np.empty(4)
+    for i in range(4):
+        for j in range(4):
+            table[i, j] = prior[i, j]
+        table[i, 4] = 0.0
     for point in range(len(x)):
         row[0], row[1] = (1.0, 0.0) if is_left[point] else (0.0, 1.0)
         row[2], row[3] = x[point], 0.5 * x[point] ** 2
@@ -183,10 +199,23 @@ def _step(
             for j in range(4):
                 table[i, j] += weight * row[i] * row[j]
             table[i, 4] += weight * row[i] * y[point]
-    normal[:] = table[:, :4]
-    for i in range(4):  # Gauss and Jordan; the table is positive definite.
-        table[i] /= table[i, i]
+    for i in range(4):
         for j in range(4):
+            normal[i, j] = table[i, j]
+    _solve(table, values)
+
+
+@kernel(inner=True)
+def _solve(table: FloatArray, values: FloatArray) -> None:
+    """Gauss and Jordan's elimination of four equations, (4, 5), which is overwritten; they are positive definite."""
+    for i in range(4):
+        pivot = table[i, i]
+        for k in range(5):
+            table[i, k] /= pivot
+        for j in range(4):
+            factor = table[j, i]
             if j != i:
-                table[j] -= table[i] * table[j, i]
-    values[:] = table[:, 4]
+                for k in range(5):
+                    table[j, k] -= table[i, k] * factor
+    for i in range(4):
+        values[i] = table[i, 4]

@@ -91,7 +91,7 @@ def _look_up(
             cells[i, j] = _cell(class_ids, mask, kinds, packed, x, y, cell_m)
 
 
-@kernel()
+@kernel(inner=True)
 def _cell(
     class_ids: NDArray[np.uint8],
     mask: NDArray[np.uint8],
@@ -117,7 +117,7 @@ def _cell(
     return OCCUPIED
 
 
-@kernel()
+@kernel(inner=True)
 def _pixel(mask: NDArray[np.uint8], packed: NDArray[np.float64], x: float, y: float) -> tuple[int, int]:
     """Row and column of the pixel that shows a place of the road; -1 where none does."""
     column, row = pixel_of_road(packed, x, y)

@@ -12,7 +12,7 @@ __all__ = ["develop"]
 _TO_NEAREST = np.float32(0.5)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def soften_row(source: NDArray[np.uint8], weight: np.float32, out: NDArray[np.float32]) -> None:
     """Blur one row of interleaved BGR horizontally: every pixel plus `weight` times both neighbours."""
     count = source.shape[0]

@@ -19,7 +19,7 @@ _BAR_M, _BAR_SPACING_M = 0.028, 0.13
 FENCE_ID, POLE_ID, SIGN_ID, VEGETATION_ID = 4, 5, 7, 8
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_foliage(
     canvas: Canvas,
     view: View,
@@ -81,7 +81,7 @@ def draw_foliage(
                 depth_m[y, x] = z
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def between_texels(picture: NDArray[np.uint8], u: float, v: float) -> tuple[float, float]:
     """Brightness and opacity between four texels."""
     iu, iv = int(u), int(v)
@@ -91,7 +91,7 @@ def between_texels(picture: NDArray[np.uint8], u: float, v: float) -> tuple[floa
     return a * p[0] + b * q[0] + c * r[0] + d * s[0], a * p[1] + b * q[1] + c * r[1] + d * s[1]
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_tree(canvas: Canvas, view: View, light: Light, textures: Textures, row: FloatArray, lit: float) -> None:
     """Columns: 5 height, 6 crown width, 7 crown height, 8 variety, 9..11 BGR, 12 trunk radius."""
     x, y, z, height = row[1], row[2], row[3], row[5]
@@ -103,7 +103,7 @@ def draw_tree(canvas: Canvas, view: View, light: Light, textures: Textures, row:
     draw_foliage(canvas, view, light, textures, center, row[6], row[7], int(row[8]), color, lit * 1.05)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_bush(canvas: Canvas, view: View, light: Light, textures: Textures, row: FloatArray, lit: float) -> None:
     """Columns: 5 height, 6 width, 8 variety, 9..11 BGR."""
     center = (row[1], row[2], row[3] + 0.36 * row[5])
@@ -111,7 +111,7 @@ def draw_bush(canvas: Canvas, view: View, light: Light, textures: Textures, row:
     draw_foliage(canvas, view, light, textures, center, row[6], row[5], int(row[8]), color, lit)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_lamp(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
     """A pole, or with an arm a street lamp. Columns: 5 height, 6 radius, 7 arm, 8..10 BGR; the arm points along 4."""
     x, y, z, top = row[1], row[2], row[3], row[3] + row[5]
@@ -126,7 +126,7 @@ def draw_lamp(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: fl
         draw_rod(canvas, view, light, end, 0.11, tip, 0.09, glow)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def disc(
     view: View, row: FloatArray, center_z: float, radius: float, sides: int, start: float, corners: FloatArray
 ) -> None:
@@ -139,7 +139,7 @@ def disc(
         corners[i, 0], corners[i, 1], corners[i, 2] = to_camera(view, px, py, row[3] + center_z + up)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_sign(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
     """Columns: 5 height of the middle, 6 radius, 7 number of sides, 8..10 BGR of the face, 11..13 BGR of the rim."""
     x, y, z = row[1], row[2], row[3]
@@ -156,11 +156,12 @@ def draw_sign(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: fl
         draw_flat(canvas, view, light, corners, sides, ink, lit, 0.08 + 0.02 * layer)
     disc(view, row, row[5], row[6], sides, start, corners)
     for i in range(sides):
-        back[i] = corners[sides - 1 - i]
+        for k in range(3):
+            back[i, k] = corners[sides - 1 - i, k]
     draw_flat(canvas, view, light, back, sides, Ink(grey, lit * 0.7, SIGN_ID, 0), lit * 0.7, 0.08)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_railing(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
     """An open fence from (1, 2) to (5, 6). Columns: 7 height, 8..10 BGR. What shows between its bars is fence, too."""
     x0, y0, z0 = to_camera(view, row[1], row[2], row[3])

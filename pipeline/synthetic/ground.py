@@ -37,7 +37,7 @@ HORIZON_M = 380.0
 """The ground is not drawn beyond this depth."""
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def meet(view: View, center: FloatArray, cosine: FloatArray, u: float, v: float, height: float) -> tuple[float, float]:
     """Where the ray (u, v, 1) of the camera meets a level plane: x, and offset from the centre line."""
     r = view.rotation
@@ -47,7 +47,7 @@ def meet(view: View, center: FloatArray, cosine: FloatArray, u: float, v: float,
     return s, (view.y + z * dy - lookup(center, s)) * lookup(cosine, s)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def count_empty(depth_m: NDArray[np.float32], start: int, stop: int) -> int:
     """How many pixels of part of a row still show nothing."""
     empty, count = np.float32(EMPTY_M), 0
@@ -56,7 +56,7 @@ def count_empty(depth_m: NDArray[np.float32], start: int, stop: int) -> int:
     return count
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def fill_block(
     depth_m: NDArray[np.float32], kind: NDArray[np.uint8], hits: FloatRows, code: int, start: int, from_st: Place,
     to_st: Place, drop: float, fall: Fall,
@@ -82,7 +82,7 @@ def fill_block(
         depth_m[x] = drop / (fall[0] + fall[1] * x)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def trace_block(
     depth_m: NDArray[np.float32],
     view: View,
@@ -126,7 +126,7 @@ def trace_block(
     return found_road, found_pavement, found_kerb, found_sky
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def trace_row(
     depth_m: NDArray[np.float32],
     view: View,
@@ -197,7 +197,7 @@ def trace_row(
     return found_road, found_pavement, found_kerb, found_sky
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def paint_kerb(
     image: NDArray[np.uint8],
     class_ids: NDArray[np.uint8],

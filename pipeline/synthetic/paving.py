@@ -62,7 +62,7 @@ def edge_paint(road: Road, foot: Footprint, across: float) -> float:
     return paint
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def zebra_near(zebra: FloatArray, s: float, foot: Footprint) -> float:
     """The zebra crossing that a row may show, or one far away."""
     for i in range(len(zebra)):
@@ -71,7 +71,7 @@ def zebra_near(zebra: FloatArray, s: float, foot: Footprint) -> float:
     return -1e9
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def asphalt_run(
     tone: FloatRow, grain: NDArray[np.uint8], road: Road, foot: Footprint, places: FloatRow, offsets: FloatRow
 ) -> None:
@@ -97,7 +97,7 @@ def asphalt_run(
         tone[i] += one - wear * max(zero, rut)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def mark_run(shades: Shades, road: Road, foot: Footprint, zebra: float, places: FloatRow, offsets: FloatRow) -> None:
     """Add gutter, lines and zebra crossing to the brightness of a run of asphalt."""
     tone, white_row, colored_row = shades.tone, shades.white, shades.colored
@@ -128,7 +128,7 @@ def mark_run(shades: Shades, road: Road, foot: Footprint, zebra: float, places: 
             white_row[i], colored_row[i] = white, colored
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def paint_road(
     image: NDArray[np.uint8],
     class_ids: NDArray[np.uint8],
@@ -192,7 +192,7 @@ def slab_tone(road: Road, foot: Footprint, s: float, outside: float) -> float:
     return tone
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def paint_verge(
     image: NDArray[np.uint8],
     class_ids: NDArray[np.uint8],

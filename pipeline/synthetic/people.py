@@ -31,7 +31,7 @@ _SKIN = ((120.0, 152.0, 202.0), (92.0, 122.0, 172.0), (60.0, 82.0, 122.0))
 _HAIR = ((28.0, 32.0, 40.0), (40.0, 62.0, 92.0), (78.0, 128.0, 168.0), (120.0, 122.0, 124.0))
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def set_joint(joints: FloatArray, i: int, row: FloatArray, forward: float, right: float, up: float) -> None:
     """Write a joint given in metres ahead of, to the right of and above the figure's point on the ground."""
     c, s = math.cos(row[4]), math.sin(row[4])
@@ -40,7 +40,7 @@ def set_joint(joints: FloatArray, i: int, row: FloatArray, forward: float, right
     joints[i, 2] = row[3] + up
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def walking_skeleton(row: FloatArray, joints: FloatArray) -> None:
     """Columns: 5 height, 6 phase, 7 swing (0 for standing)."""
     height, phase, swing = row[5], row[6], row[7]
@@ -75,7 +75,7 @@ def walking_skeleton(row: FloatArray, joints: FloatArray) -> None:
     set_joint(joints, _HEAD, row, lean * 1.3, 0.0, hip_up + 0.404 * height)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def riding_skeleton(row: FloatArray, joints: FloatArray) -> None:
     """Columns: 5 height, 6 phase of the pedals."""
     height, phase = row[5], row[6]
@@ -107,7 +107,7 @@ def riding_skeleton(row: FloatArray, joints: FloatArray) -> None:
     set_joint(joints, _HEAD, row, 0.14, 0.0, 0.93 + 0.04 * height + 0.385 * height)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def person_contacts(row: FloatArray, points: FloatArray) -> int:
     """(<= 4, 3) points of the fixed frame where the feet that stand touch the ground (heels and toes)."""
     joints = np.empty((_JOINTS, 3))
@@ -125,7 +125,7 @@ def person_contacts(row: FloatArray, points: FloatArray) -> int:
     return count
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def rider_contacts(row: FloatArray, points: FloatArray) -> int:
     """(2, 3) points of the fixed frame where the tyres touch the ground."""
     c, s = math.cos(row[4]), math.sin(row[4])
@@ -135,7 +135,7 @@ def rider_contacts(row: FloatArray, points: FloatArray) -> int:
     return 2
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def rod(
     canvas: Canvas, view: View, light: Light, joints: FloatArray, a: int, b: int, ra: float, rb: float, ink: Ink
 ) -> None:
@@ -145,7 +145,7 @@ def rod(
     draw_rod(canvas, view, light, head, ra, tail, rb, ink)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_leg(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, leg: int, ink: Ink) -> None:
     """Thigh, shin and shoe; `ink` tells light and labels."""
     size = row[5]
@@ -156,7 +156,7 @@ def draw_leg(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: 
     rod(canvas, view, light, joints, _ANKLE + leg, _TOE + leg, 0.026 * size, 0.022 * size, shoe)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_arm(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, arm: int, ink: Ink) -> None:
     """Sleeve and hand; `ink` tells light and labels."""
     size = row[5]
@@ -167,7 +167,7 @@ def draw_arm(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: 
     rod(canvas, view, light, joints, _HAND + arm, _HAND + arm, 0.022 * size, 0.022 * size, hand)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_trunk(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, ink: Ink) -> None:
     """Chest and hips: one rod, as wide as the body looks from here; `ink` tells light and labels."""
     size = row[5]
@@ -185,7 +185,7 @@ def draw_trunk(canvas: Canvas, view: View, light: Light, row: FloatArray, joints
     draw_rod(canvas, view, light, top, chest, lower, hips, coat)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_head(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, ink: Ink) -> None:
     """Neck, hair, and the face where it is turned this way; `ink` tells light and labels."""
     size, pick = row[5], int(row[14])
@@ -208,7 +208,7 @@ def draw_head(canvas: Canvas, view: View, light: Light, row: FloatArray, joints:
         )
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_figure(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, ink: Ink) -> None:
     """Draw a skeleton, the side that is further away first; `ink` tells light and labels."""
     dx, dy = row[1] - view.x, row[2] - view.y
@@ -222,7 +222,7 @@ def draw_figure(canvas: Canvas, view: View, light: Light, row: FloatArray, joint
     draw_arm(canvas, view, light, row, joints, 1 - far, ink)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def midpoint(joints: FloatArray, i: int) -> tuple[float, float, float]:
     """The point between a pair of joints."""
     return (
@@ -232,7 +232,7 @@ def midpoint(joints: FloatArray, i: int) -> tuple[float, float, float]:
     )
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_bicycle(canvas: Canvas, view: View, light: Light, row: FloatArray, joints: FloatArray, lit: float) -> None:
     """Wheels, frame and handlebar."""
     black = Ink((30.0, 30.0, 32.0), lit, RIDER_ID, int(row[15]))
@@ -260,7 +260,7 @@ def draw_bicycle(canvas: Canvas, view: View, light: Light, row: FloatArray, join
         rod(canvas, view, light, frame, 4, 5, 0.018, 0.018, black)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_person(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
     """Columns: 4 heading, 5 height, 6 phase, 7 swing, 8..10 BGR above, 11..13 below, 14 hash, 15 instance."""
     joints = np.empty((_JOINTS, 3))
@@ -268,7 +268,7 @@ def draw_person(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: 
     draw_figure(canvas, view, light, row, joints, Ink((0.0, 0.0, 0.0), lit, PERSON_ID, int(row[15])))
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_rider(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
     """Columns as in `draw_person`; 6 is the phase of the pedals."""
     joints = np.empty((_JOINTS, 3))

@@ -23,7 +23,7 @@ NEAR_M = 0.25
 """Nothing nearer than this is drawn."""
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def to_camera(view: View, x: float, y: float, z: float) -> tuple[float, float, float]:
     """A point of the fixed frame in the camera frame."""
     r = view.rotation
@@ -67,7 +67,7 @@ def blend(
     )
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def clip_and_project(view: View, corners: FloatArray, count: int, cut: FloatArray, pixels: FloatArray) -> int:
     """Cut a convex polygon at the near plane and project it.
 
@@ -102,7 +102,7 @@ def clip_and_project(view: View, corners: FloatArray, count: int, cut: FloatArra
     return left
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def top_and_bottom(pixels: FloatArray, count: int) -> tuple[float, float]:
     """Smallest and largest row coordinate of a polygon."""
     low, high = pixels[0, 1], pixels[0, 1]
@@ -112,14 +112,14 @@ def top_and_bottom(pixels: FloatArray, count: int) -> tuple[float, float]:
     return low, high
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def row_range(pixels: FloatArray, count: int, height: int) -> tuple[int, int]:
     """First row and one past the last row whose centres a polygon may cover."""
     low, high = top_and_bottom(pixels, count)
     return int(max(math.ceil(low - 0.5), 0.0)), int(min(math.floor(high - 0.5) + 1.0, float(height)))
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def span(pixels: FloatArray, count: int, row: int, width: int) -> tuple[int, int]:
     """First column and one past the last whose centres lie inside a convex polygon on one row."""
     middle = row + 0.5
@@ -134,7 +134,7 @@ def span(pixels: FloatArray, count: int, row: int, width: int) -> tuple[int, int
     return int(max(math.ceil(low - 0.5), 0.0)), int(min(math.floor(high - 0.5) + 1.0, float(width)))
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_flat(
     canvas: Canvas,
     view: View,
@@ -189,7 +189,7 @@ def draw_flat(
                 depth_m[y, x] = min(z, depth_m[y, x])
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_rod(
     canvas: Canvas,
     view: View,

@@ -106,7 +106,7 @@ class Footprint(NamedTuple):
     fade: float
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def footprint_of_row(view: View, light: Light, y: int, limit_m: float) -> Footprint:
     """The footprint in the middle of a row, at most `limit_m` away."""
     r = view.rotation
@@ -117,7 +117,7 @@ def footprint_of_row(view: View, light: Light, y: int, limit_m: float) -> Footpr
     return Footprint(half_s, 0.5 / half_s, half_t, 0.5 / half_t, min(z * light.haze_per_m, 0.85))
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def lookup(table: FloatArray, x: float) -> float:
     """Linear interpolation in a table of `RoadTables`, clamped at its ends."""
     position = min(max((x - TABLE_START_M) * TABLE_STEPS_PER_M, 0.0), len(table) - 1.001)
@@ -144,7 +144,7 @@ def dashed(position: float, half: float, inverse: float, length: float, period: 
     return float(((fb - fa) * duty + min(b - fb, duty) - min(a - fa, duty)) * period * inverse)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def grain_level(footprint_texels: float) -> int:
     """Which of the blurred copies of the grain suits a footprint."""
     level = 0
@@ -154,14 +154,14 @@ def grain_level(footprint_texels: float) -> int:
     return level
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def grain_between(footprint_texels: float) -> tuple[int, float]:
     """Between which of the blurred copies of the grain, and how far, a footprint lies."""
     place = min(max(math.log2(max(footprint_texels, 0.01)) + 0.5, 0.0), 6.999)
     return int(place), place - int(place)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def roof_towards_sun(light: Light, tables: RoadTables) -> FloatArray:
     """Heights of the buildings that can stand between the street and the sun."""
     return tables.roof_left if light.sun_y > 0.0 else tables.roof_right
@@ -187,7 +187,7 @@ def shaded(light: Light, road: Road, roof: FloatArray, s: float, t: float, z: fl
     return shade if reach * light.sun_y > 0.02 else 1.0
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def sunlit(light: Light, road: Road, tables: RoadTables, s: float, t: float, z: float, sharpness: float) -> float:
     """`shaded` for one point; 0 without sun."""
     if light.sun <= 0.0:

@@ -38,20 +38,20 @@ class Shades(NamedTuple):
     colored: FloatRow
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def empty_shades(width: int) -> Shades:
     """Scratch for a row."""
     rows = np.empty((4, width), np.float32)
     return Shades(rows[0], rows[1], rows[2], rows[3])
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def shades_between(shades: Shades, start: int, stop: int) -> Shades:
     """Part of a row, on the same memory."""
     return Shades(shades.lit[start:stop], shades.tone[start:stop], shades.white[start:stop], shades.colored[start:stop])
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def next_run(kind: NDArray[np.uint8], wanted: int, start: int) -> tuple[int, int]:
     """First pixel at or after `start` that is of a kind, and one past the last of those beside it."""
     width = len(kind)
@@ -63,7 +63,7 @@ def next_run(kind: NDArray[np.uint8], wanted: int, start: int) -> tuple[int, int
     return start, stop
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def light_run(
     lit: FloatRow, light: Light, road: Road, roof: FloatArray, places: FloatRow, offsets: FloatRow, z: float,
     foot: Footprint,
@@ -82,7 +82,7 @@ def light_run(
             lit[i] = here
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def color_run(image: NDArray[np.uint8], shades: Shades, colors: NDArray[np.float32]) -> None:
     """Colour a run of pixels.
 

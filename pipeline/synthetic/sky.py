@@ -24,7 +24,7 @@ _KNOT_PX = 16
 """The sky is computed at every so many pixels of a row and interpolated between."""
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def sky_color(light: Light, cloud: NDArray[np.uint8], dx: float, dy: float, elevation: float) -> Color:
     """Colour of the sky in a level direction (a unit vector) at a tangent of elevation: a gradient under clouds."""
     height = max(elevation, 0.0)
@@ -48,7 +48,7 @@ def sky_color(light: Light, cloud: NDArray[np.uint8], dx: float, dy: float, elev
     )
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def paint_sky(
     image: NDArray[np.uint8],
     class_ids: NDArray[np.uint8],
@@ -114,7 +114,7 @@ def paint_sky(
             class_ids[column] = 10
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def ray_row(view: View, y: int) -> tuple[float, float, float, float, float, float]:
     """Direction, in the fixed frame, of the ray at the left end of a row; and how it changes over `_KNOT_PX`."""
     r, v, u, step = view.rotation, (y + 0.5 - view.cy) / view.fy, -view.cx / view.fx, _KNOT_PX / view.fx
@@ -128,7 +128,7 @@ def ray_row(view: View, y: int) -> tuple[float, float, float, float, float, floa
     )
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def knot(
     light: Light, cloud: NDArray[np.uint8], row: tuple[float, float, float, float, float, float], place: float
 ) -> tuple[float, float, float, float, float]:
@@ -139,7 +139,7 @@ def knot(
     return b, g, r, z * scale, 200.0 * y / max(x, 0.05) + 512.0
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def skyline_color(light: Light, tree: bool, height: float) -> Color:
     """Colour of distant trees or roofs, at a share of their height."""
     fade = min(110.0 * light.haze_per_m, 0.85)

@@ -63,7 +63,7 @@ _CIRCLE = np.stack([np.sin(_ANGLES_RAD), np.cos(_ANGLES_RAD)], axis=1)
 """Sine and cosine of the corners of a wheel."""
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def place(view: View, row: FloatArray, along: float, left: float, up: float, corners: FloatArray, i: int) -> None:
     """Write a point of the car (metres forward, left, up of its middle on the ground) in the camera frame."""
     c, s = math.cos(row[4]), math.sin(row[4])
@@ -73,7 +73,7 @@ def place(view: View, row: FloatArray, along: float, left: float, up: float, cor
         corners[i, k] = r[k, 0] * dx + r[k, 1] * dy + r[k, 2] * dz
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def face_light(light: Light, heading: float, along: float, left: float, up: float, vis: float) -> float:
     """Light on a face of the car with that outward normal."""
     c, s = math.cos(heading), math.sin(heading)
@@ -81,7 +81,7 @@ def face_light(light: Light, heading: float, along: float, left: float, up: floa
     return light.ambient * (0.72 + 0.3 * up) + light.sun * max(facing, 0.0) * vis
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def car_contacts(row: FloatArray, points: FloatArray) -> int:
     """(4, 3) points of the fixed frame where the tyres touch the ground, at their outer edges."""
     c, s = math.cos(row[4]), math.sin(row[4])
@@ -94,7 +94,7 @@ def car_contacts(row: FloatArray, points: FloatArray) -> int:
     return 4
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_wheel(
     canvas: Canvas, view: View, light: Light, row: FloatArray, along: float, side: float, lit: float
 ) -> None:
@@ -137,7 +137,7 @@ def draw_wheel(
         )
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def band(
     canvas: Canvas, view: View, light: Light, row: FloatArray, at: Edges, ink: Ink, lit_bottom: float, bias_m: float
 ) -> None:
@@ -150,7 +150,7 @@ def band(
     draw_flat(canvas, view, light, corners, 4, ink, lit_bottom, bias_m)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_lamps(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: float) -> None:
     """Head lamps, tail lamps and number plates as decals."""
     corners = np.empty((4, 3))
@@ -179,7 +179,7 @@ def draw_lamps(canvas: Canvas, view: View, light: Light, row: FloatArray, lit: f
         draw_flat(canvas, view, light, corners, 4, Ink(color, glow, CAR_ID, instance), glow, 0.12)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_side(canvas: Canvas, view: View, light: Light, row: FloatArray, side: float, vis: float) -> None:
     """Door panels, sill, pillars and side windows of the left (+1) or right (-1) side."""
     profile, instance = _PROFILES[int(row[8])], int(row[15])
@@ -221,7 +221,7 @@ def draw_side(canvas: Canvas, view: View, light: Light, row: FloatArray, side: f
         draw_flat(canvas, view, light, corners, 4, seam, lit, 0.06)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_shell(canvas: Canvas, view: View, light: Light, row: FloatArray, vis: float) -> None:
     """Everything across the car from tail to nose: boot, rear window, roof, windscreen, bonnet, bumpers."""
     profile, instance = _PROFILES[int(row[8])], int(row[15])
@@ -256,7 +256,7 @@ def draw_shell(canvas: Canvas, view: View, light: Light, row: FloatArray, vis: f
         band(canvas, view, light, row, at, Ink(color, lit, CAR_ID, instance), lit * 0.6, 0.0)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def draw_car(canvas: Canvas, view: View, light: Light, row: FloatArray, vis: float) -> None:
     """Columns: 4 heading, 5 length, 6 width, 7 height, 8 profile, 9..11 BGR, 13 braking, 15 instance, 16 lamps on."""
     wheel_lit = light.ambient * 0.8 + 0.3 * light.sun * vis

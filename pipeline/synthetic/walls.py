@@ -57,7 +57,7 @@ class Style(NamedTuple):
     courses: float
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def hash01(a: int, b: int, c: int) -> float:
     """A number in [0, 1) that looks random and depends only on the arguments."""
     h = (a * 374761393 + b * 668265263 + c * 974634777) & 0x7FFFFFFF
@@ -80,7 +80,7 @@ def pane(light: Light, cell_u: int, cell_v: int, seed: int, up: float) -> Color:
     return b, g, r
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def mix(under: Color, over: Color, share: float) -> Color:
     """One colour over another."""
     rest = 1.0 - share
@@ -194,7 +194,7 @@ def surface(
     return facade(light, style, color, u, v, hu, iu, hv, iv)
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def style_of(row: FloatArray) -> Style:
     """The part of a row that says how a wall looks."""
     wall, trim, shop = (row[13], row[14], row[15]), (row[16], row[17], row[18]), (row[24], row[25], row[26])
@@ -227,8 +227,9 @@ def draw_wall(
     first, last = row_range(pixels, left, canvas.depth_m.shape[0])
     if last <= first:
         return
-    plane = np.empty((3, 3))
-    plane[0], plane[1], plane[2] = n / d, e, f
+    plane, over = np.empty((3, 3)), n / d
+    for k in range(3):  # Element by element: assigning whole rows compiles a second longer.
+        plane[0, k], plane[1, k], plane[2, k] = over[k], e[k], f[k]
     origin = (np.sum(corners[0] * e), np.sum(corners[0] * f))
     starts, stops = np.empty(last - first, np.int64), np.empty(last - first, np.int64)
     for y in range(first, last):
@@ -249,7 +250,7 @@ def draw_wall(
     )
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def light_on_wall(view: View, light: Light, plane: FloatArray) -> tuple[float, float, bool]:
     """Light of the sky on a wall, light of the sun on it where nothing is in its way, and whether it looks left."""
     r, n = view.rotation, plane[0]
@@ -261,7 +262,7 @@ def light_on_wall(view: View, light: Light, plane: FloatArray) -> tuple[float, f
     return light.ambient * (0.82 + 0.18 * up + 0.05 * left - 0.04 * abs(ahead)), facing, left > 0.0
 
 
-@kernel(fastmath=True)
+@kernel(fastmath=True, inner=True)
 def shade_wall(
     canvas: Canvas,
     view: View,

@@ -65,7 +65,7 @@ def correct_boxes(tracks: Tracks, rows: Longs, boxes: Floats, doubts: Floats) ->
         _correct(tracks[rows[n]], boxes[n], doubts[n])
 
 
-@kernel()
+@kernel(inner=True)
 def _correct(track: Any, box: Floats, doubt: Floats) -> None:
     width, height = box[2] - box[0], box[3] - box[1]
     values = (0.5 * (box[0] + box[2]), box[3], np.log(width), np.log(height))
@@ -83,7 +83,7 @@ def _correct(track: Any, box: Floats, doubt: Floats) -> None:
         track["box_covariance"][k, 2] = rate - rate_gain * both
 
 
-@kernel()
+@kernel(inner=True)
 def _noise(k: int, width: float, height: float) -> float:
     """How well a value of a box is seen: edges to half a pixel, and limbs swing."""
     if k == 0:

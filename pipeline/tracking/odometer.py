@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
+from pipeline.geometry.median import median
 from pipeline.jit import kernel
 from pipeline.metric import VehicleMotion
 from pipeline.scene import Frame
@@ -222,7 +223,7 @@ def _camera_points(places_m: Floats, motions: Floats, rotation: Floats, height_m
     return points
 
 
-@kernel()
+@kernel(inner=True)
 def _sample(picture: Picture, x: float, y: float) -> tuple[float, float, float, bool]:
     """Brightness between pixels, its slope across and down, and whether it is inside the picture."""
     if not (1.0 <= x < picture.shape[1] - 2.0 and 1.0 <= y < picture.shape[0] - 2.0):
@@ -289,7 +290,7 @@ def _align(picture: Picture, pixels: Floats, partial: Floats, brightness: Floats
     return change, covariance[:3, :3], _likeness(picture, moved, brightness)
 
 
-@kernel()
+@kernel(inner=True)
 def _differences(
     picture: Picture, pixels: Floats, partial: Floats, brightness: Floats, drift: float, off: Floats, rows: Floats
 ) -> int:
@@ -309,10 +310,13 @@ def _differences(
     return count
 
 
-@kernel()
+@kernel(inner=True)
 def _solve(off: Floats, rows: Floats) -> tuple[Floats, Floats, float]:
     """A step of Gauss and Newton under Cauchy's loss: the inverse normal matrix, the step, the variance."""
-    scale = max(1.4826 * np.median(np.abs(off)), 0.3)
+    amounts = np.empty(len(off))
+    for k in range(len(off)):
+        amounts[k] = abs(off[k])
+    scale = max(1.4826 * median(amounts), 0.3)
     normal, right, total, squares = np.zeros((4, 4)), np.zeros(4), 0.0, 0.0
     for k in range(len(off)):
         weight = 1.0 / (1.0 + (off[k] / (2.0 * scale)) ** 2)

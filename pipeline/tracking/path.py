@@ -98,7 +98,7 @@ def _foresee(
     return in_path, enters, reach
 
 
-@kernel()
+@kernel(inner=True)
 def _beside(slope: float, curvature_1_m: float, x: float, y: float) -> float:
     """How far to the left of the corridor's middle a place is, across it."""
     lean = slope + curvature_1_m * x

@@ -152,11 +152,12 @@ def _deviations(places: Floats, covariances: Floats, height_m: float, pose_covar
 @kernel()
 def _predict(tracks: Tracks, step_s: float, turn_rad: float, speed_before: float, speed_now: float) -> None:
     cosine, sine = np.cos(turn_rad), np.sin(turn_rad)
-    turned = np.array([[cosine, sine], [-sine, cosine]])
     transition = np.zeros((4, 4))
-    transition[:2, :2] = turned
-    transition[:2, 2:] = turned * step_s
-    transition[2:, 2:] = turned
+    for i in (0, 2):
+        transition[i, i], transition[i, i + 1] = cosine, sine
+        transition[i + 1, i], transition[i + 1, i + 1] = -sine, cosine
+    transition[0, 2], transition[0, 3] = cosine * step_s, sine * step_s
+    transition[1, 2], transition[1, 3] = -sine * step_s, cosine * step_s
     for t in range(len(tracks)):
         track = tracks[t]
         if not track["placed"]:
@@ -216,7 +217,9 @@ def _correct(
             state[:] = 0.0
             covariance[:] = 0.0
             state[0], state[1], state[2] = places[n, 0], places[n, 1], -speed_mps
-            covariance[:2, :2] = noise[n]
+            for i in range(2):
+                for j in range(2):
+                    covariance[i, j] = noise[n, i, j]
             covariance[2, 2] = covariance[3, 3] = first**2 + unknown_mps**2
             track["placed"], track["strange"] = True, 0
         else:
@@ -229,7 +232,7 @@ def _correct(
         _write(tracks, rows[n], state, covariance)
 
 
-@kernel()
+@kernel(inner=True)
 def _write(tracks: Tracks, t: int, state: Floats, covariance: Floats) -> None:
     track = tracks[t]
     for i in range(4):
