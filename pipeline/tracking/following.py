@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,6 @@ from pipeline.tracking.association import assign, costs, overlap
 from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
 from pipeline.tracking.sharing import (
     align,
-    bridge,
     complete,
     covered_px,
     hidden_sides,
@@ -89,7 +89,7 @@ class Follower:
         predict_boxes(self.tracks, step_s)
 
     def follow(
-        self, users: tuple[RoadUser, ...], size_hw: tuple[int, int], now_s: float, step_s: float
+        self, users: Sequence[RoadUser], size_hw: tuple[int, int], now_s: float, step_s: float
     ) -> list[Sighting]:
         """Recognise road users, and take in where they are.
 
@@ -104,7 +104,7 @@ class Follower:
         """
         tracks = self.tracks
         expected, deviations = predicted_xyxy(tracks)
-        seen = bridge(list(users))
+        seen = list(users)
         boxes = boxes_of(seen)
         cost = costs(
             expected,

@@ -228,6 +228,27 @@ def share_out(user: RoadUser, boxes: Floats, fills: Floats) -> list[RoadUser | N
     return parts
 
 
+def divided(user: RoadUser, labels: Mask, count: int) -> list[RoadUser]:
+    """The parts of a blob by labels (h, w) from 1 to `count`; those of no pixel left out."""
+    x1, y1 = user.box_xyxy[:2]
+    boxes, areas, feet = _measure(labels, count)
+    parts = []
+    for k, ((left, top, right, bottom), area, foot) in enumerate(
+        zip(boxes.tolist(), areas.tolist(), feet.tolist(), strict=True)
+    ):
+        if area:
+            parts.append(
+                replace(
+                    user,
+                    box_xyxy=(x1 + left, y1 + top, x1 + right, y1 + bottom),
+                    foot_px=(x1 + foot, float(y1 + bottom)),
+                    area_px=area,
+                    mask=(labels[top:bottom, left:right] == k + 1).astype(np.uint8),
+                )
+            )
+    return parts
+
+
 def join(users: list[RoadUser]) -> RoadUser:
     """Several pieces as the one road user that they are; the class is that of the largest, which comes first."""
     boxes = np.array([user.box_xyxy for user in users])

@@ -17,6 +17,8 @@ from pipeline.tracking.following import Follower, FollowingRules, Sighting
 from pipeline.tracking.odometer import RoadOdometer
 from pipeline.tracking.path import PathRules, foresee
 from pipeline.tracking.places import Feet, correct_places, deviations_m, predict_places
+from pipeline.tracking.rows import cut_rows
+from pipeline.tracking.sharing import bridge
 from pipeline.tracking.tracks import BODY, NAMES, kind_of
 
 __all__ = ["Tracking", "TrackingRules"]
@@ -108,7 +110,11 @@ class Tracking:
         if view is not None:
             self._motion = self._odometer.look(scene.frame, scene.drivable.mask, view, step_s)
             predict_places(follower.tracks, before, self._motion, step_s)
-        sightings = follower.follow(scene.road_users, size_hw, now_s, step_s)
+        users = bridge(list(scene.road_users))
+        if view is not None:
+            hides, _ = _grounds(scene.segmentation.classes)
+            users = cut_rows(users, scene.segmentation.class_ids, hides, view, road.corridor if road is not None else None)
+        sightings = follower.follow(users, size_hw, now_s, step_s)
         sightings.sort(key=lambda sighting: -sighting.user.area_px)
         if view is not None:
             self._place(sightings, scene, view, now_s)
