@@ -81,11 +81,14 @@ class Follower:
         """The next picture has nothing to do with the last. Ids are not used again."""
         self.tracks = self.tracks[:0]
 
-    def predict(self, now_s: float, step_s: float) -> None:
-        """Move everybody to where they are expected now, and forget those who have been hidden too long."""
+    def forget_hidden(self, now_s: float) -> None:
+        """Forget those who have been hidden too long."""
         tracks, rules = self.tracks, self._rules
         limit = np.where(tracks["sightings"] < rules.settled, rules.brief_hidden_s, rules.hidden_s)
         self.tracks = tracks[now_s - tracks["seen_s"] <= limit]
+
+    def predict(self, step_s: float) -> None:
+        """Move everybody to where they are expected now."""
         predict_boxes(self.tracks, step_s)
 
     def follow(

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
+from pipeline.geometry.projection import pixel_of_road
 from pipeline.jit import kernel
 from pipeline.metric import VehicleMotion
 from pipeline.tracking.matrices import apply, inverse, product
 from pipeline.tracking.tracks import BODY, Tracks
 
-__all__ = ["Feet", "correct_places", "deviations_m", "predict_places"]
+__all__ = ["Feet", "carry_boxes", "correct_places", "deviations_m", "predict_places"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -44,6 +45,9 @@ _PATIENCE = 4
 
 _HIDDEN_M = 30.0
 """How little is known of how far somebody is whose feet are hidden: only the direction counts."""
+
+_CARRY_MPS = 2.5
+"""Boxes move as places do where velocities are known as well as that."""
 
 _RAISED_S = 0.25
 """How long it takes to believe that somebody stepped on or off a pavement."""
@@ -77,6 +81,36 @@ def predict_places(tracks: Tracks, before: VehicleMotion | None, now: VehicleMot
     else:
         turn = 0.5 * (before.yaw_rate_rad_s + now.yaw_rate_rad_s) * step_s
         _predict(tracks, step_s, turn, before.speed_mps, now.speed_mps)
+
+
+@kernel()
+def carry_boxes(tracks: Tracks, before: Tracks, packed: Floats, step_s: float) -> None:
+    """Let the boxes of those whose way over the road is known move as their places do.
+
+    A box by itself goes on as it went, which is no good guess of what is hidden for a second or cut out badly: who is
+    parked comes nearer just as the vehicle drives.
+
+    Args:
+        tracks: (T,) as predicted.
+        before: (T,) as they were at the last picture.
+        packed: The view.
+        step_s: Time since then.
+    """
+    for t in range(len(tracks)):
+        spread = before[t]["place_covariance"][2, 2] + before[t]["place_covariance"][3, 3]
+        if not before[t]["placed"] or spread > _CARRY_MPS**2 or step_s <= 0.0:
+            continue
+        x, y = before[t]["place"][0], before[t]["place"][1]
+        now_x, now_y = tracks[t]["place"][0], tracks[t]["place"][1]
+        column, row = pixel_of_road(packed, x, y)
+        now_column, now_row = pixel_of_road(packed, now_x, now_y)
+        if not (x > 1.0 and now_x > 1.0 and abs(now_row - row) < 100.0):
+            continue
+        growth = math.log(x / now_x)
+        change = (now_column - column, now_row - row, growth, growth)
+        for k in range(4):
+            tracks[t]["box"][k] = before[t]["box"][k] + change[k]
+            tracks[t]["box_rate"][k] = change[k] / step_s
 
 
 def correct_places(tracks: Tracks, feet: Feet, view: RoadView, motion: VehicleMotion | None, now_s: float) -> None:

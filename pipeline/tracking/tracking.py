@@ -16,7 +16,7 @@ from pipeline.scene import Scene
 from pipeline.tracking.following import Follower, FollowingRules, Sighting
 from pipeline.tracking.odometer import RoadOdometer
 from pipeline.tracking.path import PathRules, foresee
-from pipeline.tracking.places import Feet, correct_places, deviations_m, predict_places
+from pipeline.tracking.places import Feet, carry_boxes, correct_places, deviations_m, predict_places
 from pipeline.tracking.rows import cut_rows
 from pipeline.tracking.sharing import bridge
 from pipeline.tracking.tracks import BODY, NAMES, kind_of
@@ -105,11 +105,14 @@ class Tracking:
         if view is not None and view.camera.size_hw != size_hw:
             view = None  # Measured on other pictures: metres are unknown.
         follower, before = self._follower, self._motion
-        follower.predict(now_s, step_s)
+        follower.forget_hidden(now_s)
+        as_it_was = follower.tracks.copy()
+        follower.predict(step_s)
         self._motion = None
         if view is not None:
             self._motion = self._odometer.look(scene.frame, scene.drivable.mask, view, step_s)
             predict_places(follower.tracks, before, self._motion, step_s)
+            carry_boxes(follower.tracks, as_it_was, view.packed, step_s)
         users = bridge(list(scene.road_users))
         if view is not None:
             hides, _ = _grounds(scene.segmentation.classes)
