@@ -27,6 +27,9 @@ Box = tuple[int, int, int, int]
 _LONGEST = 2.8
 """Vehicles are no longer than this many times their height, in the picture."""
 
+_SCRAP = 0.15
+"""What is smaller than this share of a vehicle, lies within its box and at a body is a scrap of it."""
+
 _LEAST_PART = 0.15
 """Who shows less than this share of what is expected of it is hidden."""
 
@@ -60,6 +63,7 @@ def bridge(users: list[RoadUser]) -> list[RoadUser]:
     Both ends reach equally high and low, the body between them hides all that is missing, and together they are no
     longer than one vehicle.
     """
+    users = _without_scraps(users)
     people = [user.box_xyxy for user in users if kind_of(user.class_name) == BODY]
     vehicles = [number for number, user in enumerate(users) if kind_of(user.class_name) == VEHICLE]
     joined = list(users)
@@ -73,6 +77,37 @@ def bridge(users: list[RoadUser]) -> list[RoadUser]:
                 joined[a] = join(sorted([joined[a], joined[b]], key=lambda user: -user.area_px))
                 gone.add(b)
     return [user for number, user in enumerate(joined) if number not in gone]
+
+
+def _without_scraps(users: list[RoadUser]) -> list[RoadUser]:
+    """Give what shows of a vehicle through a bicycle, or between arm and body, back to that vehicle."""
+    people = [user.box_xyxy for user in users if kind_of(user.class_name) == BODY]
+    kept: list[RoadUser] = []
+    for user in sorted(users, key=lambda user: -user.area_px):
+        host = None
+        if kind_of(user.class_name) == VEHICLE and any(_meet(user.box_xyxy, body) for body in people):
+            host = next((number for number, other in enumerate(kept) if _is_scrap(user, other)), None)
+        if host is None:
+            kept.append(user)
+        else:
+            kept[host] = join([kept[host], user])
+    return kept
+
+
+def _is_scrap(user: RoadUser, host: RoadUser) -> bool:
+    inner, outer, slack = user.box_xyxy, host.box_xyxy, 3
+    return (
+        kind_of(host.class_name) == VEHICLE
+        and user.area_px < _SCRAP * host.area_px
+        and inner[0] >= outer[0] - slack
+        and inner[1] >= outer[1] - slack
+        and inner[2] <= outer[2] + slack
+        and inner[3] <= outer[3] + slack
+    )
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] <= b[2] + 1 and b[0] <= a[2] + 1 and a[1] <= b[3] + 1 and b[1] <= a[3] + 1
 
 
 def _is_one(left: Box, right: Box, people: list[Box]) -> bool:
