@@ -100,7 +100,7 @@ def _walk(
             break
         ahead, aside = places[leg]
         m = slope + curvature * ahead
-        if abs(aside) * packed[0] * 4.4 < 3.0 * ahead * ahead:
+        if abs(aside) * packed[0] * 4.4 < 4.0 * ahead * ahead:
             break
         far = _far_end(places, leg, m, height_m, i == 0 and is_cut_off)
         if far < 0.0:
