@@ -160,7 +160,7 @@ class Follower:
         regrouped = np.zeros(len(tracks), np.bool_)
         groups: list[tuple[list[int], int]] = []
         open_to = (tracks["sightings"] >= rules.settled) & (tracks["regrouped_s"] <= rules.regroup_s)
-        due_px = tracks["fill"] * (expected[:, 2:] - expected[:, :2]).prod(axis=1)
+        due_px = tracks["fill"] * (expected[:, 2] - expected[:, 0]) * (expected[:, 3] - expected[:, 1])
         for number, row in owner.items() if loose else ():
             if not open_to[row] or seen[number].area_px > 0.8 * due_px[row]:
                 continue
@@ -186,7 +186,7 @@ class Follower:
         absent = np.ones(len(tracks), np.bool_)
         absent[list(owner.values())] = False
         absent &= tracks["sightings"] >= self._rules.settled
-        due_px = tracks["fill"] * (expected[:, 2:] - expected[:, :2]).prod(axis=1)
+        due_px = tracks["fill"] * (expected[:, 2] - expected[:, 0]) * (expected[:, 3] - expected[:, 1])
         possible = shared_px(expected, boxes_of(seen)) >= self._rules.covered * due_px[:, None]
         for row in np.flatnonzero(absent & possible.any(axis=1)).tolist():
             shares = {

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engines.classes import SegmentationClass
 from pipeline.geometry import RoadView
 from pipeline.metric import Corridor, RoadScene, VehicleMotion, Whereabouts
-from pipeline.scene import Scene
+from pipeline.scene import RoadUser, Scene
 from pipeline.tracking.following import Follower, FollowingRules, Sighting
 from pipeline.tracking.odometer import RoadOdometer
 from pipeline.tracking.path import PathRules, foresee
@@ -127,7 +127,7 @@ class Tracking:
             whereabouts = [None] * len(sightings)
         tracks = follower.tracks[[sighting.row for sighting in sightings]]
         users = tuple(
-            replace(sighting.user, id=identity, class_name=NAMES[name], whereabouts=told)
+            _named(sighting.user, identity, NAMES[name], told)
             for sighting, identity, name, told in zip(
                 sightings, tracks["id"].tolist(), tracks["votes"].argmax(axis=1).tolist(), whereabouts, strict=True
             )
@@ -184,6 +184,13 @@ class Tracking:
             for (x, y, x_rate, y_rate), std_m, variance, in_path, enters_s, reach_s in zip(*columns, strict=True)
         ]
         return [entry if placed else None for entry, placed in zip(told, tracks["placed"].tolist(), strict=True)]
+
+
+def _named(user: RoadUser, identity: int, class_name: str, whereabouts: Whereabouts | None) -> RoadUser:
+    """As `replace` would, in a third of its time: it is called for everybody in every frame."""
+    return RoadUser(
+        identity, class_name, user.box_xyxy, user.foot_px, user.area_px, user.confidence, user.mask, whereabouts
+    )
 
 
 def _middles(sightings: list[Sighting], width: int) -> Floats:
