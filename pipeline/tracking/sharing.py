@@ -16,7 +16,18 @@ from pipeline.jit import kernel
 from pipeline.scene import RoadUser
 from pipeline.tracking.tracks import BODY, VEHICLE, kind_of
 
-__all__ = ["align", "bridge", "complete", "covered_px", "hidden_sides", "join", "share_out", "shared_px", "touching"]
+__all__ = [
+    "align",
+    "bridge",
+    "complete",
+    "covered_px",
+    "hidden_sides",
+    "join",
+    "separate",
+    "share_out",
+    "shared_px",
+    "touching",
+]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -263,7 +274,7 @@ def share_out(user: RoadUser, boxes: Floats, fills: Floats) -> list[RoadUser | N
     return parts
 
 
-def divided(user: RoadUser, labels: Mask, count: int) -> list[RoadUser]:
+def separate(user: RoadUser, labels: Mask, count: int) -> list[RoadUser]:
     """The parts of a blob by labels (h, w) from 1 to `count`; those of no pixel left out."""
     x1, y1 = user.box_xyxy[:2]
     boxes, areas, feet = _measure(labels, count)

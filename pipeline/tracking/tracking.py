@@ -116,7 +116,9 @@ class Tracking:
         users = bridge(list(scene.road_users))
         if view is not None:
             hides, _ = _grounds(scene.segmentation.classes)
-            users = cut_rows(users, scene.segmentation.class_ids, hides, view, road.corridor if road is not None else None)
+            users = cut_rows(
+                users, scene.segmentation.class_ids, hides, view, road.corridor if road is not None else None
+            )
         sightings = follower.follow(users, size_hw, now_s, step_s)
         sightings.sort(key=lambda sighting: -sighting.user.area_px)
         if view is not None:
