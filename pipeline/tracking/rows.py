@@ -36,6 +36,9 @@ _LEAST_SIDE_PX = 4.0
 _BROADEST_M = 2.4
 """The nearest tyre is looked for across the face of one vehicle: some are 2 m broad."""
 
+_SLIM_M = 1.7
+"""A blob that is no broader than the face of one vehicle is one."""
+
 _TYRE_M = 0.17
 """What is no higher above the road than that stands on it."""
 
@@ -105,7 +108,7 @@ def _cut(
     rows, columns = mask.shape
     labels = np.zeros_like(mask)
     places, nearest = _lower_edge(mask, x1, y1, class_ids, hides, packed)
-    if nearest < 0:
+    if nearest < 0 or columns * places[nearest, 0] < _SLIM_M * packed[0]:
         return labels, 1
     way = 1 if places[nearest, 1] > 0.0 else -1  # A row to the left goes away to the right.
     cuts = np.empty((_MOST_CUTS, 4))
@@ -169,13 +172,13 @@ def _walk(places: Floats, origin: int, way: int, packed: Floats, slope: float, c
         lean = slope + curvature * ahead
         if abs(aside) * fx * 4.4 < _LEAST_SIDE_PX * ahead * ahead:
             break
-        end = _far_end(places, tyre, lean, height_m, begin == 0 and not places[0, 0] == places[0, 0])
+        end = _far_end(places, tyre, lean, height_m, begin == 0 and np.isnan(places[0, 0]))
         if end < 0.0:
             break
         low, low_row = pixel_of_road(packed, ahead + end, aside + lean * end)
         back = max(end - _SLANT_M, 0.0)
         high, high_row = pixel_of_road(packed, ahead + back, aside + lean * back)
-        begun = int(math.ceil(way * (low - origin) - 0.5))
+        begun = math.ceil(way * (low - origin) - 0.5)
         after = _nearest_tyre(places, max(begun, tyre + 1), way, fy * height_m)
         if len(places) - begun < 2 or after < 0:
             break
@@ -202,7 +205,7 @@ def _nearest_tyre(places: Floats, begin: int, way: int, focal: float) -> int:
     tyre, first = -1, 0.0
     for j in range(begin, len(places)):
         ahead, aside = places[j]
-        if not ahead == ahead:
+        if np.isnan(ahead):
             continue
         if tyre < 0:
             first, tyre = aside / ahead, j
@@ -223,7 +226,7 @@ def _far_end(places: Floats, tyre: int, lean: float, height_m: float, is_cut_off
     second, steepest, bumper, end = -1.0, -1.0, -1.0, -1.0
     before, own = 0.0, 0.0
     for j in range(tyre + 1, len(places)):
-        if not places[j, 0] == places[j, 0]:
+        if np.isnan(places[j, 0]):
             continue
         # Where the direction meets the side of the row, and how high above the road the edge is there.
         down = lean * places[j, 0] - places[j, 1]
