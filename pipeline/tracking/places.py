@@ -49,8 +49,8 @@ _PIXEL_STEP = 0.25
 _HIDDEN_M = 30.0
 """How little is known of how far somebody is whose feet are hidden: only the direction counts."""
 
-_CARRY_MPS = 2.5
-"""Boxes move as places do where velocities are known as well as that."""
+_CARRY_MPS = (2.5, 6.0)
+"""Boxes move as places do where velocities are known as well as that; of bodies, of vehicles."""
 
 _RAISED_S = 0.25
 """How long it takes to believe that somebody stepped on or off a pavement."""
@@ -101,7 +101,8 @@ def carry_boxes(tracks: Tracks, before: Tracks, packed: Floats, step_s: float) -
     """
     for t in range(len(tracks)):
         spread = before[t]["place_covariance"][2, 2] + before[t]["place_covariance"][3, 3]
-        if not before[t]["placed"] or spread > _CARRY_MPS**2 or step_s <= 0.0:
+        limit = _CARRY_MPS[0 if before[t]["kind"] == BODY else 1]
+        if not before[t]["placed"] or spread > limit**2 or step_s <= 0.0:
             continue
         x, y = before[t]["place"][0], before[t]["place"][1]
         now_x, now_y = tracks[t]["place"][0], tracks[t]["place"][1]
