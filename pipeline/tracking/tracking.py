@@ -104,30 +104,16 @@ class Tracking:
         view = road.view if road is not None else self._view
         if view is not None and view.camera.size_hw != size_hw:
             view = None  # Measured on other pictures: metres are unknown.
-        follower, before = self._follower, self._motion
-        follower.forget_hidden(now_s)
-        as_it_was = follower.tracks.copy()
-        follower.predict(step_s)
-        self._motion = None
-        if view is not None:
-            self._motion = self._odometer.look(scene.frame, scene.drivable.mask, view, step_s)
-            predict_places(follower.tracks, before, self._motion, step_s)
-            carry_boxes(follower.tracks, as_it_was, view.packed, step_s)
-        users = bridge(list(scene.road_users))
-        if view is not None:
-            hides, _ = _grounds(scene.segmentation.classes)
-            users = cut_rows(
-                users, scene.segmentation.class_ids, hides, view, road.corridor if road is not None else None
-            )
-        sightings = follower.follow(users, size_hw, now_s, step_s)
+        corridor = road.corridor if road is not None else None
+        self._predict(scene, view, now_s, step_s)
+        sightings = self._follower.follow(_single(scene, view, corridor), size_hw, now_s, step_s)
         sightings.sort(key=lambda sighting: -sighting.user.area_px)
         if view is not None:
             self._place(sightings, scene, view, now_s)
-            corridor = road.corridor if road is not None else None
             whereabouts: list[Whereabouts | None] = self._tell(sightings, view, corridor)
         else:
             whereabouts = [None] * len(sightings)
-        tracks = follower.tracks[[sighting.row for sighting in sightings]]
+        tracks = self._follower.tracks[[sighting.row for sighting in sightings]]
         users = tuple(
             _named(sighting.user, identity, NAMES[name], told)
             for sighting, identity, name, told in zip(
@@ -137,6 +123,18 @@ class Tracking:
         return replace(
             scene, road_users=users, road=replace(road, motion=self._motion) if road is not None else scene.road
         )
+
+    def _predict(self, scene: Scene, view: RoadView | None, now_s: float, step_s: float) -> None:
+        """See how the vehicle moves, and move everybody to where they are expected now."""
+        follower, moved = self._follower, self._motion
+        follower.forget_hidden(now_s)
+        before = follower.tracks.copy()
+        follower.predict(step_s)
+        self._motion = None
+        if view is not None:
+            self._motion = self._odometer.look(scene.frame, scene.drivable.mask, view, step_s)
+            predict_places(follower.tracks, moved, self._motion, step_s)
+            carry_boxes(follower.tracks, before, view.packed, step_s)
 
     def _place(self, sightings: list[Sighting], scene: Scene, view: RoadView, now_s: float) -> None:
         """See where feet stand."""
@@ -188,10 +186,27 @@ class Tracking:
         return [entry if placed else None for entry, placed in zip(told, tracks["placed"].tolist(), strict=True)]
 
 
+def _single(scene: Scene, view: RoadView | None, corridor: Corridor | None) -> list[RoadUser]:
+    """Who is seen, each one by itself as far as a single picture tells."""
+    seen = bridge(list(scene.road_users))
+    if view is None:
+        return seen
+    hides, _ = _grounds(scene.segmentation.classes)
+    return cut_rows(seen, scene.segmentation.class_ids, hides, view, corridor)
+
+
 def _named(user: RoadUser, identity: int, class_name: str, whereabouts: Whereabouts | None) -> RoadUser:
     """As `replace` would, in a third of its time: it is called for everybody in every frame."""
     return RoadUser(
-        identity, class_name, user.box_xyxy, user.foot_px, user.area_px, user.confidence, user.mask, whereabouts
+        identity,
+        class_name,
+        user.box_xyxy,
+        user.foot_px,
+        user.area_px,
+        user.confidence,
+        user.mask,
+        whereabouts,
+        user.recognition,
     )
 
 
