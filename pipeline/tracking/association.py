@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
+from pipeline.tracking.tracks import VEHICLE
 
 __all__ = ["assign", "costs", "overlap"]
 
@@ -28,6 +29,9 @@ _REACH = 2.0
 
 _OTHER_CLASS = 0.1
 """What it costs to be a rider now and a person before."""
+
+_FARTHEST = 0.5
+"""What it costs a vehicle at most to stand nearer or farther than expected, in shares of its height: rows overlap."""
 
 _LIMIT = 0.9
 """What costs more is somebody else. A cost is 1 minus the overlap."""
@@ -74,6 +78,9 @@ def costs(
             across = min(_LEAST_BUFFER_PX + _BUFFER * width + _REACH * deviations[t, 0], width)
             down = min(_LEAST_BUFFER_PX + _BUFFER * height + _REACH * deviations[t, 1], height)
             cost[t, d] = 1.0 - overlap(expected[t], boxes[d], across, down)
+            if kinds[t] == VEHICLE:
+                off = abs(expected[t, 3] - boxes[d, 3]) - 2.0 * deviations[t, 1] - 1.0
+                cost[t, d] += min(max(off / height, 0.0), _FARTHEST)
             if classes[t] != box_classes[d]:
                 cost[t, d] += _OTHER_CLASS
     return cost

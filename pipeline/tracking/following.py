@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,6 @@ from pipeline.tracking.association import assign, costs, overlap
 from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
 from pipeline.tracking.sharing import (
     align,
-    bridge,
     complete,
     covered_px,
     hidden_sides,
@@ -81,15 +81,18 @@ class Follower:
         """The next picture has nothing to do with the last. Ids are not used again."""
         self.tracks = self.tracks[:0]
 
-    def predict(self, now_s: float, step_s: float) -> None:
-        """Move everybody to where they are expected now, and forget those who have been hidden too long."""
+    def forget_hidden(self, now_s: float) -> None:
+        """Forget those who have been hidden too long."""
         tracks, rules = self.tracks, self._rules
         limit = np.where(tracks["sightings"] < rules.settled, rules.brief_hidden_s, rules.hidden_s)
         self.tracks = tracks[now_s - tracks["seen_s"] <= limit]
+
+    def predict(self, step_s: float) -> None:
+        """Move everybody to where they are expected now."""
         predict_boxes(self.tracks, step_s)
 
     def follow(
-        self, users: tuple[RoadUser, ...], size_hw: tuple[int, int], now_s: float, step_s: float
+        self, users: Sequence[RoadUser], size_hw: tuple[int, int], now_s: float, step_s: float
     ) -> list[Sighting]:
         """Recognise road users, and take in where they are.
 
@@ -104,7 +107,7 @@ class Follower:
         """
         tracks = self.tracks
         expected, deviations = predicted_xyxy(tracks)
-        seen = bridge(list(users))
+        seen = list(users)
         boxes = boxes_of(seen)
         cost = costs(
             expected,
@@ -157,7 +160,7 @@ class Follower:
         regrouped = np.zeros(len(tracks), np.bool_)
         groups: list[tuple[list[int], int]] = []
         open_to = (tracks["sightings"] >= rules.settled) & (tracks["regrouped_s"] <= rules.regroup_s)
-        due_px = tracks["fill"] * (expected[:, 2:] - expected[:, :2]).prod(axis=1)
+        due_px = tracks["fill"] * (expected[:, 2] - expected[:, 0]) * (expected[:, 3] - expected[:, 1])
         for number, row in owner.items() if loose else ():
             if not open_to[row] or seen[number].area_px > 0.8 * due_px[row]:
                 continue
@@ -183,7 +186,7 @@ class Follower:
         absent = np.ones(len(tracks), np.bool_)
         absent[list(owner.values())] = False
         absent &= tracks["sightings"] >= self._rules.settled
-        due_px = tracks["fill"] * (expected[:, 2:] - expected[:, :2]).prod(axis=1)
+        due_px = tracks["fill"] * (expected[:, 2] - expected[:, 0]) * (expected[:, 3] - expected[:, 1])
         possible = shared_px(expected, boxes_of(seen)) >= self._rules.covered * due_px[:, None]
         for row in np.flatnonzero(absent & possible.any(axis=1)).tolist():
             shares = {

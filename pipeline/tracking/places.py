@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.geometry import RoadView
+from pipeline.geometry.projection import pixel_of_road, road_of_pixel
 from pipeline.jit import kernel
 from pipeline.metric import VehicleMotion
 from pipeline.tracking.matrices import apply, inverse, product
 from pipeline.tracking.tracks import BODY, Tracks
 
-__all__ = ["Feet", "correct_places", "deviations_m", "predict_places"]
+__all__ = ["Feet", "carry_boxes", "correct_places", "deviations_m", "predict_places"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -42,8 +43,14 @@ _GATE = 12.0
 _PATIENCE = 4
 """... but so many in a row are believed rather than what was filtered."""
 
+_PIXEL_STEP = 0.25
+"""For differences, in pixels."""
+
 _HIDDEN_M = 30.0
 """How little is known of how far somebody is whose feet are hidden: only the direction counts."""
+
+_CARRY_MPS = (2.5, 6.0)
+"""Boxes move as places do where velocities are known as well as that; of bodies, of vehicles."""
 
 _RAISED_S = 0.25
 """How long it takes to believe that somebody stepped on or off a pavement."""
@@ -79,6 +86,37 @@ def predict_places(tracks: Tracks, before: VehicleMotion | None, now: VehicleMot
         _predict(tracks, step_s, turn, before.speed_mps, now.speed_mps)
 
 
+@kernel()
+def carry_boxes(tracks: Tracks, before: Tracks, packed: Floats, step_s: float) -> None:
+    """Let the boxes of those whose way over the road is known move as their places do.
+
+    A box by itself goes on as it went, which is no good guess of what is hidden for a second or cut out badly: who is
+    parked comes nearer just as the vehicle drives.
+
+    Args:
+        tracks: (T,) as predicted.
+        before: (T,) as they were at the last picture.
+        packed: The view.
+        step_s: Time since then.
+    """
+    for t in range(len(tracks)):
+        spread = before[t]["place_covariance"][2, 2] + before[t]["place_covariance"][3, 3]
+        limit = _CARRY_MPS[0 if before[t]["kind"] == BODY else 1]
+        if not before[t]["placed"] or spread > limit**2 or step_s <= 0.0:
+            continue
+        x, y = before[t]["place"][0], before[t]["place"][1]
+        now_x, now_y = tracks[t]["place"][0], tracks[t]["place"][1]
+        column, row = pixel_of_road(packed, x, y)
+        now_column, now_row = pixel_of_road(packed, now_x, now_y)
+        if not (x > 1.0 and now_x > 1.0 and abs(now_row - row) < 100.0):
+            continue
+        growth = math.log(x / now_x)
+        change = (now_column - column, now_row - row, growth, growth)
+        for k in range(4):
+            tracks[t]["box"][k] = before[t]["box"][k] + change[k]
+            tracks[t]["box_rate"][k] = change[k] / step_s
+
+
 def correct_places(tracks: Tracks, feet: Feet, view: RoadView, motion: VehicleMotion | None, now_s: float) -> None:
     """Take in where feet stand; who has not been placed before is placed."""
     if not len(feet.rows):
@@ -87,7 +125,7 @@ def correct_places(tracks: Tracks, feet: Feet, view: RoadView, motion: VehicleMo
     age_s = now_s - table["placed_s"]
     share = np.where(table["placed"], 1.0 - np.exp(-age_s / _RAISED_S), 1.0) * ~feet.hidden
     raised = table["raised_m"] + share * (feet.heights_m - table["raised_m"])
-    level, noise = _road_and_noise(feet.pixels, view, feet.pixel_std_px)
+    level, noise = _road_and_noise(feet.pixels, view.packed, view.pose.height_m, feet.pixel_std_px)
     # What stands higher is nearer, in the same direction, and errors shrink alike.
     nearer = 1.0 - raised / view.pose.height_m
     places = level * nearer[:, None]
@@ -97,18 +135,27 @@ def correct_places(tracks: Tracks, feet: Feet, view: RoadView, motion: VehicleMo
     _correct(tracks, feet.rows, places, noise, feet.hidden, raised, now_s, speed, unknown)
 
 
-def _road_and_noise(pixels: Floats, view: RoadView, pixel_std_px: float) -> tuple[Floats, Floats]:
+@kernel()
+def _road_and_noise(pixels: Floats, packed: Floats, height_m: float, pixel_std_px: float) -> tuple[Floats, Floats]:
     """(N, 2) where on the road pixels look; and (N, 2, 2) the errors that change from picture to picture.
 
     `RoadView.road_covariance_m2` has those of pixels and of the calibration together, but what is wrong with the
     calibration is the same in every picture: no filter averages it out. Here are those of pixels, and of the springs.
     """
-    around = pixels + np.array([[[0.0, 0.0]], [[0.25, 0.0]], [[0.0, 0.25]]])
-    middle, right, down = view.road_from_image(around.reshape(-1, 2)).reshape(3, -1, 2)
-    by_pixel = np.stack([right - middle, down - middle], axis=2) * (pixel_std_px / 0.25)
-    by_swing = middle * (_SWING_RAD * (view.pose.height_m + (middle**2).sum(axis=1) / view.pose.height_m))[:, None]
-    by_swing /= np.linalg.norm(middle, axis=1, keepdims=True)
-    return middle, by_pixel @ by_pixel.transpose(0, 2, 1) + by_swing[:, :, None] * by_swing[:, None, :]
+    places, noise = np.empty((len(pixels), 2)), np.empty((len(pixels), 2, 2))
+    share = pixel_std_px / _PIXEL_STEP
+    for n in range(len(pixels)):
+        column, row = pixels[n]
+        x, y = road_of_pixel(packed, column, row)
+        right, down = road_of_pixel(packed, column + _PIXEL_STEP, row), road_of_pixel(packed, column, row + _PIXEL_STEP)
+        distance = math.hypot(x, y)
+        swing = _SWING_RAD * (height_m + distance * distance / height_m) / distance
+        ahead, aside = ((right[0] - x) * share, (down[0] - x) * share), ((right[1] - y) * share, (down[1] - y) * share)
+        places[n, 0], places[n, 1] = x, y
+        noise[n, 0, 0] = ahead[0] * ahead[0] + ahead[1] * ahead[1] + (x * swing) ** 2
+        noise[n, 1, 1] = aside[0] * aside[0] + aside[1] * aside[1] + (y * swing) ** 2
+        noise[n, 0, 1] = noise[n, 1, 0] = ahead[0] * aside[0] + ahead[1] * aside[1] + x * y * swing * swing
+    return places, noise
 
 
 def _keep_distance(places: Floats, noise: Floats, hidden: Flags, expected: Floats) -> None:

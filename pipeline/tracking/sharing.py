@@ -16,7 +16,18 @@ from pipeline.jit import kernel
 from pipeline.scene import RoadUser
 from pipeline.tracking.tracks import BODY, VEHICLE, kind_of
 
-__all__ = ["align", "bridge", "complete", "covered_px", "hidden_sides", "join", "share_out", "shared_px", "touching"]
+__all__ = [
+    "align",
+    "bridge",
+    "complete",
+    "covered_px",
+    "hidden_sides",
+    "join",
+    "separate",
+    "share_out",
+    "shared_px",
+    "touching",
+]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -26,6 +37,9 @@ Box = tuple[int, int, int, int]
 
 _LONGEST = 2.8
 """Vehicles are no longer than this many times their height, in the picture."""
+
+_SCRAP = 0.15
+"""What is smaller than this share of a vehicle, lies within its box and at a body is a scrap of it."""
 
 _LEAST_PART = 0.15
 """Who shows less than this share of what is expected of it is hidden."""
@@ -60,6 +74,7 @@ def bridge(users: list[RoadUser]) -> list[RoadUser]:
     Both ends reach equally high and low, the body between them hides all that is missing, and together they are no
     longer than one vehicle.
     """
+    users = _without_scraps(users)
     people = [user.box_xyxy for user in users if kind_of(user.class_name) == BODY]
     vehicles = [number for number, user in enumerate(users) if kind_of(user.class_name) == VEHICLE]
     joined = list(users)
@@ -73,6 +88,37 @@ def bridge(users: list[RoadUser]) -> list[RoadUser]:
                 joined[a] = join(sorted([joined[a], joined[b]], key=lambda user: -user.area_px))
                 gone.add(b)
     return [user for number, user in enumerate(joined) if number not in gone]
+
+
+def _without_scraps(users: list[RoadUser]) -> list[RoadUser]:
+    """Give what shows of a vehicle through a bicycle, or between arm and body, back to that vehicle."""
+    people = [user.box_xyxy for user in users if kind_of(user.class_name) == BODY]
+    kept: list[RoadUser] = []
+    for user in sorted(users, key=lambda user: -user.area_px):
+        host = None
+        if kind_of(user.class_name) == VEHICLE and any(_meet(user.box_xyxy, body) for body in people):
+            host = next((number for number, other in enumerate(kept) if _is_scrap(user, other)), None)
+        if host is None:
+            kept.append(user)
+        else:
+            kept[host] = join([kept[host], user])
+    return kept
+
+
+def _is_scrap(user: RoadUser, host: RoadUser) -> bool:
+    inner, outer, slack = user.box_xyxy, host.box_xyxy, 3
+    return (
+        kind_of(host.class_name) == VEHICLE
+        and user.area_px < _SCRAP * host.area_px
+        and inner[0] >= outer[0] - slack
+        and inner[1] >= outer[1] - slack
+        and inner[2] <= outer[2] + slack
+        and inner[3] <= outer[3] + slack
+    )
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] <= b[2] + 1 and b[0] <= a[2] + 1 and a[1] <= b[3] + 1 and b[1] <= a[3] + 1
 
 
 def _is_one(left: Box, right: Box, people: list[Box]) -> bool:
@@ -225,6 +271,27 @@ def share_out(user: RoadUser, boxes: Floats, fills: Floats) -> list[RoadUser | N
             area_px=int(areas[label]),
             mask=(labels[top:bottom, left:right] == label + 1).astype(np.uint8),
         )
+    return parts
+
+
+def separate(user: RoadUser, labels: Mask, count: int) -> list[RoadUser]:
+    """The parts of a blob by labels (h, w) from 1 to `count`; those of no pixel left out."""
+    x1, y1 = user.box_xyxy[:2]
+    boxes, areas, feet = _measure(labels, count)
+    parts = []
+    for k, ((left, top, right, bottom), area, foot) in enumerate(
+        zip(boxes.tolist(), areas.tolist(), feet.tolist(), strict=True)
+    ):
+        if area:
+            parts.append(
+                replace(
+                    user,
+                    box_xyxy=(x1 + left, y1 + top, x1 + right, y1 + bottom),
+                    foot_px=(x1 + foot, float(y1 + bottom)),
+                    area_px=area,
+                    mask=(labels[top:bottom, left:right] == k + 1).astype(np.uint8),
+                )
+            )
     return parts
 
 

@@ -107,6 +107,18 @@ def test_somebody_who_walks_before_a_car_does_not_make_two_of_it():
     assert len(cars) == 1
 
 
+def test_what_shows_of_a_car_through_a_bicycle_is_that_car():
+    tracking = Tracking(VIEW)
+    car, rider = Somebody("car", 12.0, 0.0), Somebody("rider", 10.0, 0.1)
+    left, _, right, bottom = rider.box()
+    ids = class_map([car, rider])
+    ids[bottom - 40 : bottom - 22, left + 12 : right - 8] = ID_OF["car"]
+    scene = tracking.follow(scene_of(ids, 0.0), straight_road())
+    assert len(scene_of(ids, 0.0).road_users) > 2
+    assert sorted(user.class_name for user in scene.road_users) == ["car", "rider"]
+    assert sum(user.area_px for user in scene.road_users) == np.isin(ids, [ID_OF["car"], ID_OF["rider"]]).sum()
+
+
 def test_time_that_stands_still_and_frames_that_are_missing_change_no_id():
     tracking = Tracking(VIEW)
     for time_s in (0.0, 0.0, 0.0, 0.04, 0.08, 0.08, 0.5, 0.54, 1.3):

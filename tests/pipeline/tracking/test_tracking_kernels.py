@@ -14,7 +14,7 @@ from pipeline.scene import RoadUser
 from pipeline.tracking.association import assign, costs
 from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
 from pipeline.tracking.path import PathRules, foresee
-from pipeline.tracking.places import Feet, correct_places, predict_places
+from pipeline.tracking.places import Feet, carry_boxes, correct_places, predict_places
 from pipeline.tracking.sharing import share_out
 from pipeline.tracking.tracks import TRACK, new_track
 from tests.pipeline.tracking.street import VIEW
@@ -151,3 +151,20 @@ def test_the_path_bends_with_the_road():
     y_m = 0.5 * 24.0**2 / 60
     places = np.array([[24.0, y_m, -8.0, 0.0], [24.0, 0.0, -8.0, 0.0]])
     assert foresee(places, corridor, None, PathRules()).in_path.tolist() == [True, False]
+
+
+def test_the_box_of_a_parked_car_moves_as_its_place_does():
+    tracks = np.array([new_track(1, user_of((400, 170, 450, 210)), 0.0)], TRACK)
+    start_box(tracks, np.array([400.0, 170.0, 450.0, 210.0]))
+    tracks["kind"], tracks["placed"] = 2, True
+    tracks["place"][0] = 20.0, -3.0, -8.0, 0.0
+    tracks["place_covariance"][0] = np.eye(4) * 0.1
+    before = tracks.copy()
+    predict_boxes(tracks, 0.5)
+    predict_places(tracks, None, None, 0.5)
+    carry_boxes(tracks, before, VIEW.packed, 0.5)
+    was, now = VIEW.image_from_road([[20.0, -3.0], [16.0, -3.0]])
+    box = tracks["box"][0]
+    assert box[:2] - before["box"][0, :2] == pytest.approx(now - was)
+    assert np.exp(box[2:] - before["box"][0, 2:]) == pytest.approx(20.0 / 16.0)
+    assert tracks["box_rate"][0, :2] == pytest.approx((now - was) / 0.5)
