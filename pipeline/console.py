@@ -82,7 +82,9 @@ def compile_kernels(console: Console, parts: Sequence[str]) -> None:
         if last is not None:
             bar.stop()
     if last is not None:
-        console.note(f"compiled in {last.elapsed_s:.0f} s")
+        failed = last.parts - last.done
+        left = f"; {failed} of {last.parts} parts failed, and are left to the run" if failed else ""
+        console.note(f"compiled in {last.elapsed_s:.0f} s{left}")
 
 
 @contextmanager

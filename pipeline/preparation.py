@@ -39,7 +39,7 @@ class Preparation:
     """How far compiling has come.
 
     Attributes:
-        done: Parts that are compiled.
+        done: Parts that are compiled. At the end all of them, but for those that failed.
         parts: All of them.
         elapsed_s: Since it began.
     """
@@ -65,21 +65,22 @@ def prepare(parts: Sequence[str], on_progress: Callable[[Preparation], None] = l
     if not waiting:
         return
     prune_kernels(folder, _UNUSED_S)
-    began_s, total = time.monotonic(), len(waiting)
+    began_s, total, done = time.monotonic(), len(waiting), 0
     with _ended_with_us() as running:
         while waiting or running:
             while waiting and len(running) < _processors():
                 part = waiting.pop(0)
                 running[part] = _start(part, folder)
-            on_progress(Preparation(total - len(waiting) - len(running), total, time.monotonic() - began_s))
+            on_progress(Preparation(done, total, time.monotonic() - began_s))
             time.sleep(_TURN_S)
             for part, process in list(running.items()):
                 if process.poll() is not None:
                     del running[part]
                     if process.returncode == 0:
+                        done += 1
                         with contextlib.suppress(OSError):  # A full disk: it is tried again next time.
                             _note(folder, part).touch(mode=0o600)
-    on_progress(Preparation(total, total, time.monotonic() - began_s))
+    on_progress(Preparation(done, total, time.monotonic() - began_s))
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ compiled at the same time (`pipeline.preparation`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
@@ -18,6 +19,7 @@ from engines.base import ConfidenceFit, ModelSpec, Tensor
 from engines.classes import CITYSCAPES
 from pipeline.geometry import CameraModel, CameraPose, RoadView
 from pipeline.geometry.vanishing_point import fit_heading
+from pipeline.metric import ClearDistance, Corridor, FreeSpace, RoadScene
 from pipeline.postprocess import encode_runs, find_drivable, find_road_users
 from pipeline.scene import BgrImage, DrivableArea, Frame, RoadUser, Scene, Segmentation, YuvImage, YuvPlanes
 from pipeline.situation import Situation, SituationSettings
@@ -62,9 +64,9 @@ def _draw(*, in_planes: bool) -> None:
     """The overlay, upon a video's own planes or upon a picture."""
     from pipeline.overlay import OverlayPainter
 
-    painter, situation = OverlayPainter(), Situation(SituationSettings(_VIEW))
+    painter = OverlayPainter()
     for index in range(2):
-        picture = painter.draw_planes(situation.understand(_told(index, _frame(index, in_planes=in_planes))))
+        picture = painter.draw_planes(replace(_told(index, _frame(index, in_planes=in_planes)), road=_road()))
         if not isinstance(picture, YuvImage):  # What video is encoded from.
             height, width = _SIZE_HW
             planes = YuvImage(np.empty((height * 3 // 2, width), np.uint8), "bt709", full_range=False).planes
@@ -171,6 +173,15 @@ def _told(index: int, frame: Frame) -> Scene:
     return Scene(frame, Segmentation(ids, CITYSCAPES, _sure()), drivable, users)
 
 
+def _road() -> RoadScene:
+    """The road ahead as who painted it knows it: straight, and clear up to somebody."""
+    columns = np.arange(16.0, 320.0, 32.0)
+    places = np.stack([np.full(len(columns), 20.0), np.linspace(8.0, -8.0, len(columns))], axis=1)
+    space = FreeSpace(columns, places, np.full(len(columns), 21.5), np.full(len(columns), 0.5))
+    clear = ClearDistance(20.0, 0.5, is_open=False, place_px=(160.0, 110.0))
+    return RoadScene(_VIEW, Corridor(1.1, 0.0, 0.0, 1e-4 * np.eye(2)), clear, space)
+
+
 def _user(place: int, name: str, kind: int, box_xyxy: tuple[int, int, int, int], ids: NDArray[np.uint8]) -> RoadUser:
     x1, y1, x2, y2 = box_xyxy
     mask = (ids[y1:y2, x1:x2] == kind).astype(np.uint8)
@@ -199,6 +210,6 @@ def _street(index: int) -> NDArray[np.uint8]:
 
 
 def _people(index: int) -> list[tuple[int, int]]:
-    """First and last but one column of the two people."""
+    """First column and one past the last of the two people."""
     meeting = 4 * abs(index - _FRAMES // 2)  # How far apart they are.
-    return [(max(0, middle - 7), middle + 7) for middle in (140 - meeting, 144 + meeting)]
+    return [(middle - 7, middle + 7) for middle in (140 - meeting, 144 + meeting)]
