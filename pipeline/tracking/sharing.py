@@ -74,7 +74,6 @@ def bridge(users: list[RoadUser]) -> list[RoadUser]:
     Both ends reach equally high and low, the body between them hides all that is missing, and together they are no
     longer than one vehicle.
     """
-    users = _without_scraps(users)
     people = [user.box_xyxy for user in users if kind_of(user.class_name) == BODY]
     vehicles = [number for number, user in enumerate(users) if kind_of(user.class_name) == VEHICLE]
     joined = list(users)
@@ -87,7 +86,7 @@ def bridge(users: list[RoadUser]) -> list[RoadUser]:
             if left[0] < right[0] and left[2] < right[2] and _is_one(left, right, people):
                 joined[a] = join(sorted([joined[a], joined[b]], key=lambda user: -user.area_px))
                 gone.add(b)
-    return [user for number, user in enumerate(joined) if number not in gone]
+    return _without_scraps([user for number, user in enumerate(joined) if number not in gone])
 
 
 def _without_scraps(users: list[RoadUser]) -> list[RoadUser]:
