@@ -20,7 +20,6 @@ from engines.classes import CITYSCAPES
 from pipeline.geometry import CameraModel, CameraPose, RoadView
 from pipeline.geometry.vanishing_point import fit_heading
 from pipeline.metric import ClearDistance, Corridor, FreeSpace, RoadScene
-from pipeline.postprocess import encode_runs, find_drivable, find_road_users
 from pipeline.scene import BgrImage, DrivableArea, Frame, RoadUser, Scene, Segmentation, YuvImage, YuvPlanes
 from pipeline.situation import Situation, SituationSettings
 from pipeline.tracking.association import overlap
@@ -36,13 +35,13 @@ _VIEW = RoadView(CameraModel(_SIZE_HW, 250.0, 250.0, 160.0, 90.0), CameraPose(1.
 
 def rehearse() -> None:
     """Take the street through a situation. Some milliseconds, once everything is compiled."""
-    _follow(_seen)
+    _follow()
 
 
-def _follow(make_scene: Callable[[int, Frame], Scene]) -> None:
+def _follow() -> None:
     situation = Situation(SituationSettings(_VIEW))
     for index in range(_FRAMES):
-        situation.understand(make_scene(index, _frame(index)))
+        situation.understand(_told(index, _frame(index)))
     # What few scenes need: a vehicle that drives, and road users that fall to pieces.
     rays = np.random.default_rng(0).uniform((-0.5, -0.3, 1.0), (0.5, 0.3, 1.0), (40, 3))
     fit_heading(rays, rays * np.array([1.01, 1.01, 1.0]), 250.0)
@@ -87,7 +86,7 @@ def _render() -> None:
 PARTS: Mapping[str, Callable[[], None]] = MappingProxyType(
     {
         "the synthetic drive": _render,
-        "situation": lambda: _follow(_told),
+        "situation": _follow,
         "perception": _perceive,
         "overlay on pictures": lambda: _draw(in_planes=False),
         "overlay on video": lambda: _draw(in_planes=True),
@@ -150,17 +149,8 @@ def _frame(index: int, *, in_planes: bool = False) -> Frame:
     return Frame(index, moment_s, 0.0, _SIZE_HW, _giving(picture), planes=planes if in_planes else None)
 
 
-def _seen(index: int, frame: Frame) -> Scene:
-    """The scene as it is found in the street."""
-    ids = _street(index)
-    runs = encode_runs(ids)
-    sure = _sure()
-    users = find_road_users(runs, CITYSCAPES, sure)
-    return Scene(frame, Segmentation(ids, CITYSCAPES, sure), find_drivable(runs, _ROAD, (_PERSON, _CAR)), users)
-
-
 def _told(index: int, frame: Frame) -> Scene:
-    """The same scene, told by who painted the street: nothing has to be found, and no kernel compiled for that."""
+    """The scene, told by who painted the street: nothing has to be found, and no kernel compiled for that."""
     ids = _street(index)
     is_road = (ids == _ROAD).astype(np.uint8)
     tops = np.where(is_road.any(axis=0), is_road.argmax(axis=0), -1).astype(np.int32)
