@@ -58,7 +58,7 @@ class SmoothingRules:
     hold_structure: float = 2.0
     hold_wide: float = 0.9
     hold: float = 0.55
-    hold_appearing: float = 0.3
+    hold_appearing: float = 0.15
     hold_vanishing: float = 0.5
     longest_gap_s: float = 0.5
     cut_share: float = 0.6
