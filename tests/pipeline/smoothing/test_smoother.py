@@ -66,7 +66,7 @@ def test_what_is_in_doubt_for_long_gives_way():
     tensor = street_tensor()
     seen = [step(smoother, tensor, doubtful(ROAD, PERSON, 1.0), 0.0)]
     seen += [step(smoother, tensor, doubtful(PERSON, ROAD, 1.0), 0.1 * (1 + n)) for n in range(5)]
-    assert [bool((ids == PERSON).all()) for ids in seen] == [False, False, False, True, True, True]
+    assert [bool((ids == PERSON).all()) for ids in seen] == [False, False, True, True, True, True]
 
 
 @pytest.mark.parametrize("after_s", [5.0, -1.0])
