@@ -27,6 +27,7 @@ from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
 from engines.errors import EngineError
+from engines.user_cache import cache_folder, refuse_open_folder
 
 __all__ = ["KernelCache", "kernel_folder", "prune_kernels", "source_stamp"]
 
@@ -44,9 +45,7 @@ def kernel_folder() -> Path | None:
     Made, with mode 0700, where it is not there. None where it cannot be written, or others than the user can write to
     it; what ``$NUMBA_CACHE_DIR`` names is taken as it is, as numba does.
     """
-    from engines.tensorrt.cache import engine_folder, refuse_open_folder
-
-    folder = Path(config.CACHE_DIR) if config.CACHE_DIR else engine_folder().with_name("kernels")
+    folder = Path(config.CACHE_DIR) if config.CACHE_DIR else cache_folder("kernels")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not config.CACHE_DIR:

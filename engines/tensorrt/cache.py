@@ -23,8 +23,9 @@ from typing import Literal
 
 from engines.errors import EngineError
 from engines.tensorrt.record import EngineKey, EngineRecord, UnusableError, difference, pack, unpack
+from engines.user_cache import cache_folder, refuse_open_folder
 
-__all__ = ["CachedEngine", "EngineCache", "engine_folder", "refuse_open_folder"]
+__all__ = ["CachedEngine", "EngineCache", "engine_folder"]
 
 _SUFFIXES = (".engine", ".timings")
 _LEFTOVER = ".partial"
@@ -50,12 +51,8 @@ class CachedEngine:
 
 
 def engine_folder() -> Path:
-    """Where engines are kept: ``$CLEARWAY_CACHE/engines``, else ``engines`` in the user's cache folder for Clearway."""
-    own = os.environ.get("CLEARWAY_CACHE")
-    if own:
-        return Path(own).expanduser() / "engines"
-    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
-    return Path(base) / "clearway" / "engines"
+    """Where engines are kept: see `engines.user_cache.cache_folder`."""
+    return cache_folder("engines")
 
 
 class EngineCache:
@@ -178,32 +175,6 @@ class EngineCache:
                 partial.unlink(missing_ok=True)
             raise EngineError(f"engine cache {self.folder}: cannot be written ({error.strerror})") from error
         return target
-
-
-def refuse_open_folder(folder: Path) -> None:
-    """Make sure that nobody but the user (and root) can change what is in a folder, or put another in its place.
-
-    Raises:
-        EngineError: Somebody else can; says who is let in, and what to do.
-    """
-    real = folder.resolve()
-    hint = "set CLEARWAY_CACHE to a folder of your own"
-    for place in (real, *real.parents):
-        try:
-            status = place.stat()
-        except FileNotFoundError:  # it will be made; what is above it counts already
-            continue
-        except OSError as error:
-            raise EngineError(f"engine cache {folder}: {place} cannot be entered ({error.strerror})") from error
-        if status.st_uid not in {os.geteuid(), 0} or (place == real and status.st_uid != os.geteuid()):
-            raise EngineError(f"engine cache {folder}: {place} belongs to another user; {hint}")
-        # Others may make files of their own in a sticky folder such as /tmp, and not replace ours.
-        closed = 0o022 if place == real else 0o002
-        if status.st_mode & closed and not (place != real and status.st_mode & stat.S_ISVTX):
-            mode = stat.S_IMODE(status.st_mode)
-            raise EngineError(
-                f"engine cache {folder}: others can write to {place} (mode {mode:04o}); chmod go-w {place}, or {hint}"
-            )
 
 
 def _read(path: Path) -> bytes:

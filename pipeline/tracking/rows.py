@@ -127,7 +127,7 @@ def _cut(
     return labels, count + 1
 
 
-@kernel()
+@kernel(inner=True)
 def _lower_edge(mask: Mask, x1: int, y1: int, class_ids: Mask, hides: Flags, packed: Floats) -> tuple[Floats, int]:
     """(w, 2) where on the road the lowest pixels of columns seem to stand, NaN where they are hidden; the nearest."""
     rows, columns = mask.shape
@@ -145,7 +145,7 @@ def _lower_edge(mask: Mask, x1: int, y1: int, class_ids: Mask, hides: Flags, pac
     return places, nearest
 
 
-@kernel()
+@kernel(inner=True)
 def _walk(places: Floats, origin: int, way: int, packed: Floats, slope: float, curvature: float, cuts: Floats) -> int:
     """Find the cuts, going from the near end of the lower edge to the far one.
 
@@ -192,7 +192,7 @@ def _walk(places: Floats, origin: int, way: int, packed: Floats, slope: float, c
     return count
 
 
-@kernel()
+@kernel(inner=True)
 def _nearest_tyre(places: Floats, begin: int, way: int, focal: float) -> int:
     """The nearest place of the first vehicle from `begin` on, of equals the last: the inner tyre; -1 for none.
 
@@ -216,7 +216,7 @@ def _nearest_tyre(places: Floats, begin: int, way: int, focal: float) -> int:
     return tyre
 
 
-@kernel()
+@kernel(inner=True)
 def _far_end(places: Floats, tyre: int, lean: float, height_m: float, is_cut_off: bool) -> float:
     """How far beyond its nearest tyre a vehicle ends and another one begins; -1 where none does.
 

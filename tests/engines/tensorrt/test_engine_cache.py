@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from engines.errors import EngineError
 from engines.tensorrt import cache as cache_module
-from engines.tensorrt.cache import EngineCache, engine_folder, refuse_open_folder
+from engines.tensorrt.cache import EngineCache, engine_folder
 from engines.tensorrt.record import EngineKey
+from engines.user_cache import refuse_open_folder
 from tests.engines.tensorrt.simulated_tensorrt import SimulatedTensorRt
 
 KEY = EngineKey(
