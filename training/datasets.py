@@ -15,7 +15,7 @@ from training.augment import augment_sample, paste_objects
 from training.frames import DataError, LabelledFrames
 from training.own_data import folder_of, is_own_data, load_own_data
 
-__all__ = ["VALIDATION_ONLY", "SampleStream", "data_root", "load_frames", "load_mix"]
+__all__ = ["VALIDATION_ONLY", "SampleStream", "data_root", "is_kept_for_validation", "load_frames", "load_mix"]
 
 VALIDATION_ONLY = frozenset({"camvid/dusk"})
 """Frames of the official test split: to look at, never to learn from. `load_mix` refuses them."""
@@ -60,17 +60,23 @@ def load_mix(entries: list[str], root: Path) -> list[tuple[LabelledFrames, int]]
         name, _, share = entry.rpartition("=") if "=" in entry else (entry, "", "1")
         if not (share.isdecimal() and int(share)):
             raise DataError(f"data set {entry}: the share must be a whole number, as in camvid/train=6")
-        if _is_kept_for_validation(name, root):
+        if is_kept_for_validation(name, root):
             raise DataError(f"data set {name} is kept for validation; train on others")
         mix.append((load_frames(name, root), int(share)))
     return mix
 
 
-def _is_kept_for_validation(name: str, root: Path) -> bool:
+def is_kept_for_validation(name: str, root: Path) -> bool:
+    """Whether nothing may be learnt from a data set, or from a folder of pictures.
+
+    Raises:
+        ClearwayError: The name is at fault.
+    """
     if name.startswith("rendered"):
         return _numbers(name)[1] < _TRAIN_SEED_BASE
-    folder = folder_of(name) if is_own_data(name) else root / name
-    return folder.resolve() in {(root / kept).resolve() for kept in VALIDATION_ONLY}
+    places = {folder_of(name) if is_own_data(name) else root / name, Path(name)}
+    kept = [(root / name).resolve() for name in VALIDATION_ONLY]
+    return any(place.resolve().is_relative_to(folder) for place in places for folder in kept)
 
 
 def _load_camvid(name: str, root: Path) -> LabelledFrames:
