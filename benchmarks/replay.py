@@ -2,7 +2,7 @@
 
 Everything is measured in one run, in turns, so that a machine whose speed drifts does not favour one side:
 - decode: the source alone, frames thrown away;
-- engine: the engine alone, the same tensor again and again;
+- engine: the engines alone, the same tensor again and again;
 - pipeline: replay without outputs.
 The ratio pipeline / (decode + engine) is what matters; 1.0 would be stages that run one after the other at no cost
 in between, and stages that overlap can go below. `--soak N` then replays N frames and watches the memory.
@@ -15,46 +15,18 @@ import json
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-
 from engines.artifact import find_model, load_artifact
-from engines.factory import choose_input_size, open_engine
+from engines.base import Engine
+from engines.factory import choose_input_size, open_engines
+from evaluation.profile.clip import Looped
+from evaluation.profile.floors import measure_engine
 from pipeline.capture import Capture
 from pipeline.perception import Perception
 from pipeline.runner import Runner, RunReport
-from pipeline.scene import Frame
-from pipeline.sources import Source, SourceInfo, open_source
 from pipeline.timings import StageTimings
-
-
-class Looped:
-    """A short clip played again and again until it has given so many frames."""
-
-    def __init__(self, uri: str, frame_count: int) -> None:
-        self._uri, self._frame_count = uri, frame_count
-        first = open_source(uri)
-        self.info: SourceInfo = first.info
-        first.close()
-
-    def frames(self) -> Iterator[Frame]:
-        """The clip's frames, again and again."""
-        left = self._frame_count
-        while left > 0:
-            source: Source = open_source(self._uri)
-            try:
-                for frame in source.frames():
-                    yield frame
-                    left -= 1
-                    if left == 0:
-                        return
-            finally:
-                source.close()
-
-    def close(self) -> None:
-        """Every pass closes its own decoder."""
 
 
 def decode_ms(clip: Looped) -> float:
@@ -65,31 +37,29 @@ def decode_ms(clip: Looped) -> float:
 
 
 def engine_ms(args: argparse.Namespace, clip: Looped) -> float:
-    """Milliseconds an inference, the same tensor again and again."""
-    artifact = load_artifact(find_model(args.model))
-    with open_engine(
-        artifact, kind=args.engine, size_hw=choose_input_size(artifact, clip.info.size_hw), precision=args.precision
-    ) as engine:
-        tensor = np.random.default_rng(0).standard_normal(engine.spec.input_shape).astype(np.float32)
-        for _ in range(5):
-            engine.infer(tensor)
-        started_s = time.perf_counter()
-        for _ in range(args.frames):
-            engine.infer(tensor)
-        return (time.perf_counter() - started_s) * 1e3 / args.frames
+    """Milliseconds a picture in the engines alone, the same tensor again and again."""
+    with ExitStack() as stack:
+        engines = [stack.enter_context(engine) for engine in engines_of(args, clip)]
+        measure_engine(engines, 0.2)
+        return measure_engine(engines, args.frames * 0.02).mean_ms
 
 
 def replay(args: argparse.Namespace, clip: Looped) -> RunReport:
     """Replay without outputs."""
     timings = StageTimings()
-    artifact = load_artifact(find_model(args.model))
 
     def open_perception() -> Perception:
-        size_hw = choose_input_size(artifact, clip.info.size_hw)
-        engine = open_engine(artifact, kind=args.engine, size_hw=size_hw, precision=args.precision)
-        return Perception(engine, timings)
+        engine, *beside = engines_of(args, clip)
+        return Perception(engine, timings, beside=beside)
 
     return Runner(Capture(clip, timings), open_perception, [], timings).run()
+
+
+def engines_of(args: argparse.Namespace, clip: Looped) -> list[Engine]:
+    """What the command `replay` opens."""
+    artifact = load_artifact(find_model(args.model))
+    size_hw = choose_input_size(artifact, clip.info.size_hw)
+    return open_engines(artifact, args.engine, size_hw=size_hw, precision=args.precision)
 
 
 def resident_mb() -> float:

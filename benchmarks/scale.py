@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -26,7 +27,7 @@ from benchmarks.clips import lengthened, retimed, scaled
 from benchmarks.peers.comparison import median_interval
 from engines.artifact import find_model, load_artifact
 from engines.base import Engine
-from engines.factory import choose_input_size, open_engine
+from engines.factory import choose_input_size, open_engine, open_engines
 from evaluation.profile.cameras import run_cameras
 from evaluation.profile.clip import Looped
 from evaluation.profile.floors import Floor, measure_decoder, measure_engine, shared_floor_ms
@@ -75,11 +76,14 @@ def see_size(args: argparse.Namespace) -> dict[str, float]:
     decode, engine = Floor("decode"), Floor("engine")
 
     def perceive() -> ObservedPerception:
-        return ObservedPerception(_engine(args, clip.info.size_hw), recorder, smooth=True)
+        engine, *beside = _engines(args, clip.info.size_hw)
+        return ObservedPerception(engine, recorder, beside=beside, smooth=True)
 
     clip = Looped(str(args.clip), args.frames)
     decoder = Looped(str(args.clip), sys.maxsize).frames()
-    with _engine(args, clip.info.size_hw) as alone, _MemoryWatch() as memory:
+    with ExitStack() as stack:
+        alone = [stack.enter_context(each) for each in _engines(args, clip.info.size_hw)]
+        memory = stack.enter_context(_MemoryWatch())
         frame_ms, cpu_ms = [], []
         for _ in range(args.rounds):
             engine.slices.append(measure_engine(alone, 1.0))
@@ -126,6 +130,13 @@ def _engine(args: argparse.Namespace, size_hw: tuple[int, int], batch: int = 1) 
     artifact = load_artifact(find_model("clearway-lite"))
     size_hw = args.network or choose_input_size(artifact, size_hw)
     return open_engine(artifact, size_hw=size_hw, batch=batch, threads=args.threads or None)
+
+
+def _engines(args: argparse.Namespace, size_hw: tuple[int, int]) -> list[Engine]:
+    """What a replay opens."""
+    artifact = load_artifact(find_model("clearway-lite"))
+    size_hw = args.network or choose_input_size(artifact, size_hw)
+    return open_engines(artifact, size_hw=size_hw, threads=args.threads or None)
 
 
 class _MemoryWatch:

@@ -9,16 +9,20 @@ from typing import Literal, get_args
 
 from engines.artifact import ModelArtifact
 from engines.base import Engine, Precision
-from engines.errors import ConfigError, EngineError, NoGpuError
-from engines.processor import gains_from_int8
+from engines.errors import ClearwayError, ConfigError, EngineError, NoGpuError
+from engines.processor import available_cores, gains_from_int8
 
-__all__ = ["ENGINE_KINDS", "EngineKind", "choose_input_size", "open_engine"]
+__all__ = ["ENGINE_KINDS", "EngineKind", "choose_input_size", "open_engine", "open_engines"]
 
 EngineKind = Literal["auto", "tensorrt", "onnxruntime-cuda", "openvino", "onnxruntime"]
 """What a user may ask for."""
 
 ENGINE_KINDS: tuple[str, ...] = get_args(EngineKind)[1:]
 """Every kind of engine, in the order in which "auto" tries them: the fastest first."""
+
+_PROCESSOR_KINDS = {"openvino", "onnxruntime"}
+_MOST_TOGETHER = 4
+"""Engines that `open_engines` opens: each takes memory of its own, some 30 MB."""
 
 _SIZE_STEP = 8
 
@@ -71,6 +75,49 @@ def open_engine(
     raise EngineError(f"no engine can run {artifact.name}: {'; '.join(reasons)}")
 
 
+def open_engines(
+    artifact: ModelArtifact,
+    kind: str = "auto",
+    *,
+    size_hw: tuple[int, int] | None = None,
+    precision: Precision = "auto",
+    threads: int | None = None,
+    together: int | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> list[Engine]:
+    """Open a model as often as it takes for the most pictures a second: each engine has a picture of its own.
+
+    On a processor they share the threads out among themselves. A GPU's engine keeps several pictures under way by
+    itself, and is the only one.
+
+    Args:
+        artifact: As for `open_engine`, like all others.
+        kind: Likewise.
+        size_hw: Likewise.
+        precision: Likewise.
+        threads: Of all engines together.
+        together: How many engines; by default one a thread, up to four.
+        on_note: Likewise; called for the first alone.
+
+    Raises:
+        ClearwayError: As for `open_engine`.
+    """
+    threads = available_cores() if threads is None else threads
+    together = max(1, min(threads, _MOST_TOGETHER if together is None else together))
+    first, *others = (threads // together + (place < threads % together) for place in range(together))
+    engines = [open_engine(artifact, kind, size_hw=size_hw, precision=precision, threads=first, on_note=on_note)]
+    if engines[0].kind not in _PROCESSOR_KINDS:
+        return engines
+    try:
+        for share in others:
+            engines.append(open_engine(artifact, engines[0].kind, size_hw=size_hw, precision=precision, threads=share))
+    except ClearwayError:
+        for engine in engines:
+            engine.close()
+        raise
+    return engines
+
+
 def _open(
     kind: str,
     artifact: ModelArtifact,
@@ -82,7 +129,7 @@ def _open(
 ) -> Engine:
     if threads is not None and threads < 1:
         raise ConfigError(f"an engine cannot run on {threads} threads; 1 is the least")
-    if kind in {"openvino", "onnxruntime"} and precision == "auto" and artifact.int8_keeps_accuracy:
+    if kind in _PROCESSOR_KINDS and precision == "auto" and artifact.int8_keeps_accuracy:
         precision = "int8" if gains_from_int8() else precision
     if kind == "tensorrt":
         from engines.tensorrt.engine import TensorRtEngine

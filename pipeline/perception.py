@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Literal, TypeGuard
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from engines.base import Engine, Tensor
 from engines.kernels.picture_path import PictureEngine
+from pipeline.looking import Looked, describe_engines, look_at_each
 from pipeline.picture_classes import PictureClasses
 from pipeline.postprocess import Postprocessor, Revision
 from pipeline.preprocess import Preprocessor
@@ -40,6 +41,7 @@ class Perception:
     Args:
         engine: A model, loaded and ready.
         timings: Where the durations of its stages are counted.
+        beside: More engines, opened alike: with them `see_each` looks at several frames at the same time.
         smooth: Whether frames of one camera follow one another, and steady the classes of those after them.
         situate: Makes the situation of a camera, given its name; None leaves scenes in pixels, frame by frame.
     """
@@ -49,21 +51,29 @@ class Perception:
         engine: Engine,
         timings: StageTimings,
         *,
+        beside: Sequence[Engine] = (),
         smooth: bool = False,
         situate: Callable[[str], Situation] | None = None,
     ) -> None:
         self.engine = engine
+        self._engines = (engine, *beside)
         self._timings = timings
         self._smooth = smooth
         self._situate = situate
-        self._preprocessor, self._other_preprocessor = Preprocessor(engine.spec), Preprocessor(engine.spec)
+        self._preprocessor = Preprocessor(engine.spec)
         self._eyes: dict[str, _Eye] = {}
         self._open = ExitStack()
-        self._open.callback(engine.close)
+        for each in self._engines:
+            self._open.callback(each.close)
         self._pictures: PictureClasses | None = None
         if not smooth and _takes_pictures(engine):
             self._pictures = PictureClasses(engine, self._preprocessor)
             self._open.callback(self._pictures.close)
+
+    @property
+    def description(self) -> str:
+        """One line for people: the engine, and how many frames are looked at side by side."""
+        return describe_engines(self._engines)
 
     @property
     def capacity(self) -> int:
@@ -99,9 +109,9 @@ class Perception:
     def see_each(self, frames: Iterable[Frame], another_waits: Callable[[], bool] = lambda: True) -> Iterator[Scene]:
         """The scene of every frame, in order, as fast as they come.
 
-        The engine takes the next frame while the meaning of the last one is still worked on, in a thread of its own; on
-        a GPU that finds the classes itself, two frames are under way. So a scene comes one or two frames later than
-        with `see`. A live camera does not want that.
+        The engine takes the next frame while the meaning of the last one is still worked on, in a thread of its own;
+        several engines each have a frame; on a GPU that finds the classes itself, two frames are under way. So a scene
+        comes some frames later than with `see`. A live camera does not want that.
 
         Args:
             frames: In order.
@@ -124,33 +134,34 @@ class Perception:
 
     def _see_overlapped(self, frames: Iterable[Frame], another_waits: Callable[[], bool]) -> Iterator[Scene]:
         meaning: Future[Scene] | None = None
-        with ThreadPoolExecutor(1, MEANING_THREAD) as thinking:
-            for frame in frames:
-                watch = Stopwatch(self._timings)
-                # Two tensors in turns, and a copy of the small logits: those of the frame before are still looked at.
-                self._preprocessor, self._other_preprocessor = self._other_preprocessor, self._preprocessor
+        with (
+            ThreadPoolExecutor(1, MEANING_THREAD) as thinking,
+            closing(look_at_each(self._engines, frames, self._timings, another_waits)) as looking,
+        ):
+            while True:
                 try:
-                    tensor, logits = self._infer([frame], watch)
+                    looked = next(looking, None)
                 except Exception:
                     if meaning is not None:
                         yield meaning.result()  # what was seen before is not lost
                     raise
                 if meaning is not None:
                     yield meaning.result()
-                meaning = thinking.submit(self._mean, frame, tensor, logits.copy(), watch.laps_ms)
+                if looked is None:
+                    return
+                meaning = thinking.submit(self._mean, looked)
                 if not another_waits():
                     yield meaning.result()
                     meaning = None
-            if meaning is not None:
-                yield meaning.result()
 
-    def _mean(self, frame: Frame, tensor: Tensor, logits: Tensor, laps_ms: Mapping[str, float]) -> Scene:
+    def _mean(self, looked: Looked) -> Scene:
         """What follows the engine."""
-        watch, eye = Stopwatch(self._timings), self._eye(frame.camera)
-        found = self._find([frame], [eye], tensor, logits, watch)
+        frame = looked.frame
+        watch, eye = Stopwatch(self._timings, frame=(frame.camera, frame.index)), self._eye(frame.camera)
+        found = self._find([frame], [eye], looked.tensor, looked.logits, watch)
         watch.lap("postprocess")
         scene = self._understand([frame], [eye], found, watch)[0]
-        return dataclasses.replace(scene, timings_ms={**laps_ms, **watch.laps_ms})
+        return dataclasses.replace(scene, timings_ms={**looked.laps_ms, **watch.laps_ms})
 
     def _collect(self, pictures: PictureClasses) -> Scene:
         watch = Stopwatch(self._timings)

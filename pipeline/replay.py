@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from engines.artifact import ModelArtifact, find_model, load_artifact
 from engines.base import Precision
-from engines.factory import EngineKind, choose_input_size, open_engine
+from engines.factory import EngineKind, choose_input_size, open_engines
 from pipeline.capture import Capture
 from pipeline.config import ReplayConfig, load_config, load_view, open_instances, parse_size
 from pipeline.console import Console, compile_kernels, progress_line, timings_table
@@ -155,17 +155,18 @@ def _open_perception(
     console: Console,
     settings: SituationSettings,
 ) -> Perception:
-    engine = open_engine(
+    engine, *beside = open_engines(
         artifact,
         kind=config.engine,
         size_hw=config.size_hw or choose_input_size(artifact, source.info.size_hw),
         precision=config.precision,
         threads=config.threads or None,
+        together=1 if config.pace else None,  # At the recording's own pace no frame waits for another.
         on_note=console.note,
     )
     by_default = source.info.is_video and not source.info.has_scenes
     smooth = smooths(config.smoothing, engine, by_default=by_default)
-    return Perception(engine, timings, smooth=smooth, situate=lambda _: Situation(settings))
+    return Perception(engine, timings, beside=beside, smooth=smooth, situate=lambda _: Situation(settings))
 
 
 def _open_sinks(outputs: Sequence[str], source: Source, stack: ExitStack) -> list[Sink]:

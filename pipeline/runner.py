@@ -183,7 +183,7 @@ class Runner:
         try:
             with self._open_perception() as perception:
                 perception.warm_up(self._capture.size_hw)
-                self._engine_description = perception.engine.description
+                self._engine_description = perception.description
                 self._started_s = time.perf_counter()
                 self._ready.set()
                 for scene in self._seen(perception):

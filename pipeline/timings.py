@@ -10,13 +10,16 @@ from contextlib import contextmanager
 
 import numpy as np
 
-__all__ = ["STAGES", "StageTimings", "Stopwatch", "TimingsTable"]
+__all__ = ["STAGES", "FrameKey", "StageTimings", "Stopwatch", "TimingsTable"]
 
 STAGES = ("decode", "preprocess", "engine", "smoothing", "postprocess", "situation", "overlay")
 """The stages in the order of the data flow; sinks follow under their own names."""
 
 TimingsTable = dict[str, dict[str, float]]
 """``{stage: {"p50": ms, "p95": ms, "p99": ms, "max": ms, "mean": ms}}``."""
+
+FrameKey = tuple[str, int]
+"""Whose lap it is: the frame's camera and its index."""
 
 # Logarithmic bins, as in HdrHistogram: 1 µs to 1,000 s, each 1 % wider than the one before.
 _SMALLEST_MS = 1e-3
@@ -55,8 +58,8 @@ class StageTimings:
         self._lock = threading.Lock()
         self._histograms: dict[str, _Histogram] = {}
 
-    def add(self, stage: str, duration_ms: float) -> None:
-        """Count one duration in milliseconds."""
+    def add(self, stage: str, duration_ms: float, frame: FrameKey | None = None) -> None:  # noqa: ARG002 (for profiles)
+        """Count one duration in milliseconds, of that frame where it is of one alone."""
         with self._lock:
             histogram = self._histograms.get(stage)
             if histogram is None:
@@ -95,13 +98,15 @@ class Stopwatch:
     Args:
         timings: Where every lap is counted.
         share: How many frames go the way together: a lap counts as that share of its time, once for each.
+        frame: Which frame goes there, where others are under way at the same time.
     """
 
-    __slots__ = ("_last_s", "_share", "_timings", "laps_ms")
+    __slots__ = ("_frame", "_last_s", "_share", "_timings", "laps_ms")
 
-    def __init__(self, timings: StageTimings, share: int = 1) -> None:
+    def __init__(self, timings: StageTimings, share: int = 1, frame: FrameKey | None = None) -> None:
         self._timings = timings
         self._share = share
+        self._frame = frame
         self._last_s = time.perf_counter()
         self.laps_ms: dict[str, float] = {}
 
@@ -110,5 +115,5 @@ class Stopwatch:
         now_s = time.perf_counter()
         self.laps_ms[stage] = (now_s - self._last_s) * 1e3 / self._share
         for _ in range(self._share):
-            self._timings.add(stage, self.laps_ms[stage])
+            self._timings.add(stage, self.laps_ms[stage], self._frame)
         self._last_s = now_s

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from engines.base import Engine
+from engines.base import Engine, Tensor
 from pipeline.scene import Frame
 
 __all__ = ["Floor", "Slice", "measure_decoder", "measure_engine", "shared_floor_ms"]
@@ -67,29 +68,41 @@ class Floor:
         return statistics.median(part.cpu_ms for part in self.slices)
 
 
-def measure_engine(engine: Engine, slice_s: float) -> Slice:
-    """Run an engine again and again on the same random pictures, one call after the other, for some time.
+def measure_engine(engines: Sequence[Engine], slice_s: float) -> Slice:
+    """Run engines again and again on the same random pictures, each one call after the other, for some time.
 
-    That is what OpenVINO's ``benchmark_app -api sync`` and TensorRT's ``trtexec`` (with data transfers) do. `infer` is
-    synchronous: launch, copies and waiting for the device are in every duration.
+    With one engine that is what OpenVINO's ``benchmark_app -api sync`` and TensorRT's ``trtexec`` (with data transfers)
+    do; several side by side are what ``benchmark_app -hint throughput`` calls streams. `infer` is synchronous: launch,
+    copies and waiting for the device are in every duration, of which each of several engines counts its share.
 
     Args:
-        engine: Open; full batches are run.
+        engines: Open, of the same model; full batches are run.
         slice_s: How long.
     """
-    shape = engine.spec.input_shape
-    tensor = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    engine.infer(tensor)  # the caches are another's
+    tensor = np.random.default_rng(0).standard_normal(engines[0].spec.input_shape).astype(np.float32)
+    with ThreadPoolExecutor(len(engines)) as threads:
+        list(threads.map(lambda engine: engine.infer(tensor), engines))  # the caches are another's
+        began_s, began_cpu_s = time.perf_counter(), time.process_time()
+        durations_ms = [
+            duration_ms / len(engines)
+            for own_ms in threads.map(lambda engine: _run_for(engine, tensor, began_s, slice_s), engines)
+            for duration_ms in own_ms
+        ]
+    ended_s = time.perf_counter()
+    cpu_ms = (time.process_time() - began_cpu_s) * 1e3 / (len(durations_ms) * len(tensor))
+    return Slice(began_s, ended_s, tuple(durations_ms), cpu_ms)
+
+
+def _run_for(engine: Engine, tensor: Tensor, began_s: float, slice_s: float) -> list[float]:
+    """Milliseconds a picture of every call."""
     durations_ms: list[float] = []
-    began_s, began_cpu_s = time.perf_counter(), time.process_time()
-    last_s = began_s
+    last_s = time.perf_counter()
     while last_s - began_s < slice_s or len(durations_ms) < _FEWEST:
         engine.infer(tensor)
         now_s = time.perf_counter()
-        durations_ms.append((now_s - last_s) * 1e3 / shape[0])
+        durations_ms.append((now_s - last_s) * 1e3 / len(tensor))
         last_s = now_s
-    cpu_ms = (time.process_time() - began_cpu_s) * 1e3 / (len(durations_ms) * shape[0])
-    return Slice(began_s, last_s, tuple(durations_ms), cpu_ms)
+    return durations_ms
 
 
 def measure_decoder(frames: Iterator[Frame], slice_s: float) -> Slice:

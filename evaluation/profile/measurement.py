@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from engines.artifact import ModelArtifact
 from engines.base import Engine
-from engines.factory import choose_input_size, open_engine
+from engines.factory import choose_input_size, open_engine, open_engines
 from evaluation.profile.cameras import run_cameras
 from evaluation.profile.clip import Looped
 from evaluation.profile.floors import Floor, measure_decoder, measure_engine
@@ -27,6 +27,7 @@ from pipeline.capture import Capture
 from pipeline.config import EngineConfig
 from pipeline.errors import ConfigError
 from pipeline.geometry import RoadView
+from pipeline.looking import describe_engines
 from pipeline.perception import smooths
 from pipeline.runner import Runner
 from pipeline.scene import Frame
@@ -157,21 +158,24 @@ def measure(
     measured.warm_up_frames, measured.alone_mb = _warm_up_frames(plan), warm.memory_mb
     segment_s = plan.duration_s / SEGMENTS
     with (
-        _open(plan, source.info.size_hw, on_note) as engine,
+        contextlib.ExitStack() as stack,
         contextlib.closing(Looped(plan.uri, sys.maxsize).frames()) as decoder,
     ):
-        measured.engine, measured.input_size_hw = engine.description, engine.spec.input_size_hw
+        engines = _open(plan, source.info.size_hw, on_note)
+        for engine in engines:
+            stack.callback(engine.close)
+        measured.engine, measured.input_size_hw = describe_engines(engines), engines[0].spec.input_size_hw
         frame_ms = warm.frame_ms
         for number in range(SEGMENTS):
             on_progress(f"segment {number + 1} of {SEGMENTS}", number / SEGMENTS)
-            _measure_floors(measured, engine, decoder, segment_s)
+            _measure_floors(measured, engines, decoder, segment_s)
             frames = _whole_batches(segment_s * 1e3 / frame_ms + 2 * _EDGE_FRAMES, plan.batch)
             # Live cameras are run for a time: not so short a one that nothing would come between the edges.
             lasting_s = max(segment_s, max(_FEWEST_FRAMES, 6 * plan.cameras) * frame_ms / 1e3)
             segment = _segment(measured, measured.recorder, frames, lasting_s)
             measured.segments.append(segment)
             frame_ms = segment.frame_ms
-        _measure_floors(measured, engine, decoder, segment_s)
+        _measure_floors(measured, engines, decoder, segment_s)
     return measured
 
 
@@ -189,28 +193,37 @@ def _edge_batches(batch: int) -> int:
     return -(-_EDGE_FRAMES // batch)
 
 
-def _measure_floors(measured: Measurement, engine: Engine, decoder: Iterator[Frame], segment_s: float) -> None:
-    measured.engine_floor.slices.append(measure_engine(engine, _ENGINE_SHARE * segment_s))
+def _measure_floors(
+    measured: Measurement, engines: Sequence[Engine], decoder: Iterator[Frame], segment_s: float
+) -> None:
+    measured.engine_floor.slices.append(measure_engine(engines, _ENGINE_SHARE * segment_s))
     measured.decode_floor.slices.append(measure_decoder(decoder, _DECODER_SHARE * segment_s))
 
 
-def _open(plan: Plan, size_hw: tuple[int, int], on_note: Callable[[str], None] = lambda _: None) -> Engine:
+def _open(plan: Plan, size_hw: tuple[int, int], on_note: Callable[[str], None] = lambda _: None) -> list[Engine]:
+    """What `replay` would open; for live cameras, and for batches, one engine."""
     config = plan.config
-    return open_engine(
-        plan.artifact,
-        kind=config.engine,
-        size_hw=config.size_hw or choose_input_size(plan.artifact, size_hw),
-        batch=plan.batch,
-        precision=config.precision,
-        threads=config.threads or None,
-        on_note=on_note,
-    )
+    size_hw = config.size_hw or choose_input_size(plan.artifact, size_hw)
+    kind, precision, threads = config.engine, config.precision, config.threads or None
+    if plan.cameras == 0 and plan.batch == 1:
+        return open_engines(plan.artifact, kind, size_hw=size_hw, precision=precision, threads=threads, on_note=on_note)
+    return [
+        open_engine(
+            plan.artifact,
+            kind,
+            size_hw=size_hw,
+            batch=plan.batch,
+            precision=precision,
+            threads=threads,
+            on_note=on_note,
+        )
+    ]
 
 
 def _perceive(measured: Measurement, size_hw: tuple[int, int], recorder: Recorder) -> ObservedPerception:
     """The perception that `replay`, or `live`, would open."""
     plan, source = measured.plan, measured.source
-    engine = _open(plan, size_hw)
+    engine, *beside = _open(plan, size_hw)
     by_default = bool(plan.cameras) or (source.is_video and not source.has_scenes)
     smooth = smooths(plan.config.smoothing, engine, by_default=by_default)
     tracking = plan.config.tracking
@@ -220,7 +233,7 @@ def _perceive(measured: Measurement, size_hw: tuple[int, int], recorder: Recorde
         corridor_width_m=plan.config.corridor_width,
         follows=tracking == "on" or (tracking == "auto" and (bool(plan.cameras) or source.is_video)),
     )
-    return ObservedPerception(engine, recorder, smooth=smooth, situate=lambda _: Situation(settings))
+    return ObservedPerception(engine, recorder, beside=beside, smooth=smooth, situate=lambda _: Situation(settings))
 
 
 def _segment(measured: Measurement, recorder: Recorder, frames: int, segment_s: float) -> Segment:

@@ -12,7 +12,7 @@ from engines.base import Engine
 from pipeline.perception import Perception
 from pipeline.scene import Frame, Scene
 from pipeline.situation import Situation
-from pipeline.timings import StageTimings
+from pipeline.timings import FrameKey, StageTimings
 
 __all__ = ["Look", "ObservedPerception", "Recorder", "Span"]
 
@@ -30,6 +30,7 @@ class Span(NamedTuple):
         duration_ms: Wall clock; of a batch, the share of one frame.
         cpu_ms: What the thread itself computed since its last lap; None where it had none before. Threads of a library
             that work for it are not in it.
+        frame: Whose lap it is; None where several frames went together, or nobody said.
     """
 
     stage: str
@@ -37,6 +38,7 @@ class Span(NamedTuple):
     ended_s: float
     duration_ms: float
     cpu_ms: float | None
+    frame: FrameKey | None = None
 
 
 class Look(NamedTuple):
@@ -75,10 +77,10 @@ class Recorder(StageTimings):
         self._cpu_totals_ms: defaultdict[str, float] = defaultdict(float)
         self._cpu_laps: defaultdict[str, int] = defaultdict(int)
 
-    def add(self, stage: str, duration_ms: float) -> None:
+    def add(self, stage: str, duration_ms: float, frame: FrameKey | None = None) -> None:
         """Count one duration, and keep it."""
         ended_s, cpu_s = time.perf_counter(), time.thread_time()
-        super().add(stage, duration_ms)
+        super().add(stage, duration_ms, frame)
         thread = threading.current_thread()
         before_s = self._cpu_s.get(thread.ident or 0)
         cpu_ms = None if before_s is None else (cpu_s - before_s) * 1e3
@@ -88,7 +90,7 @@ class Recorder(StageTimings):
                 self._cpu_totals_ms[stage] += cpu_ms
                 self._cpu_laps[stage] += 1
             if len(self.spans) < _SPAN_LIMIT:
-                self.spans.append(Span(stage, thread.name, ended_s, duration_ms, cpu_ms))
+                self.spans.append(Span(stage, thread.name, ended_s, duration_ms, cpu_ms, frame))
             else:
                 self.spans_lost += 1
 
@@ -125,10 +127,11 @@ class ObservedPerception(Perception):
         engine: Engine,
         recorder: Recorder,
         *,
+        beside: Sequence[Engine] = (),
         smooth: bool = False,
         situate: Callable[[str], Situation] | None = None,
     ) -> None:
-        super().__init__(engine, recorder, smooth=smooth, situate=situate)
+        super().__init__(engine, recorder, beside=beside, smooth=smooth, situate=situate)
         self._recorder = recorder
         self._is_warm = False
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from evaluation.profile.measurement import Measurement
 from evaluation.profile.recorder import Span
-from evaluation.profile.ways import PERCEPTION_THREAD, Way, find_ways
+from evaluation.profile.ways import Way, find_ways
 
 __all__ = ["trace_events"]
 
@@ -107,18 +107,19 @@ def _slices(spans: Sequence[Span], clock: _Clock, threads: dict[str, int]) -> It
 
 
 def _frames(ways: Sequence[Way], clock: _Clock, threads: dict[str, int]) -> Iterator[Event]:
-    """A slice around each frame's way through the perception, and the flow that leads there from its decoding."""
+    """A slice around each frame's laps in the thread that took it up, and the flow that leads there from decoding."""
     for number, way in enumerate(ways, 1):
-        look, perception = way.look, threads[PERCEPTION_THREAD]
+        look = way.look
+        taken_up = [span for span in way.stages if span.thread == way.stages[0].thread]
+        if not taken_up:  # it lies beyond the laps that were kept
+            continue
+        thread, began_s = threads[taken_up[0].thread], taken_up[0].ended_s - taken_up[0].duration_ms / 1e3
         known = {"age_ms": round(look.age_ms, 3), "waited_ms": round((look.began_s - look.captured_s) * 1e3, 3)}
         if way.decoding is not None:
             inside_s = way.decoding.ended_s - way.decoding.duration_ms / 2e3
             yield _flow("s", number, clock.us(inside_s), threads[way.decoding.thread])
-            yield _flow("f", number, clock.us(look.began_s + _INSIDE_S), perception)
-        # Where its meaning is worked on in another thread, the engine has the next frame before this one is done.
-        here_s = max((span.ended_s for span in way.stages if span.thread == PERCEPTION_THREAD), default=look.ended_s)
-        ended_s = here_s if any(span.thread != PERCEPTION_THREAD for span in way.stages) else look.ended_s
-        yield _slice(f"{look.camera or 'frame'} {look.number}", clock, look.began_s, ended_s, perception, known)
+            yield _flow("f", number, clock.us(began_s + _INSIDE_S), thread)
+        yield _slice(f"{look.camera or 'frame'} {look.number}", clock, began_s, taken_up[-1].ended_s, thread, known)
 
 
 def _counters(measured: Measurement, clock: _Clock) -> Iterator[Event]:

@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evaluation.profile.recorder import Look, Span
+from pipeline.looking import LOOKING_THREAD
 from pipeline.perception import MEANING_THREAD
+from pipeline.timings import FrameKey
 
 __all__ = ["PERCEPTION_THREAD", "Way", "capture_thread", "find_ways"]
 
 PERCEPTION_THREAD = "clearway-perception"
+_ITS_THREADS = (PERCEPTION_THREAD, LOOKING_THREAD, MEANING_THREAD)
+"""Beginnings of the names of all threads in which the perception works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def find_ways(looks: Sequence[Look], spans: Sequence[Span]) -> list[Way]:
         if span.stage == "decode":
             decodings[span.thread].append(span)
     ends_s = {thread: [span.ended_s for span in own] for thread, own in decodings.items()}
-    stages = [span for span in spans if span.thread == PERCEPTION_THREAD or span.thread.startswith(MEANING_THREAD)]
+    stages = [span for span in spans if span.thread.startswith(_ITS_THREADS)]
     stage_ends_s = [span.ended_s for span in stages]
     ways: list[Way] = []
     for look in looks:
@@ -58,23 +62,10 @@ def find_ways(looks: Sequence[Look], spans: Sequence[Span]) -> list[Way]:
         place = bisect_left(ends_s.get(thread, []), look.captured_s)
         decoding = decodings[thread][place] if place < len(decodings[thread]) else None
         first, last = bisect_left(stage_ends_s, look.began_s), bisect_left(stage_ends_s, look.ended_s)
-        ways.append(Way(look, decoding, tuple(_own(stages[first:last]))))
+        ways.append(Way(look, decoding, tuple(_own(stages[first:last], (look.camera, look.number)))))
     return ways
 
 
-def _own(spans: Sequence[Span]) -> list[Span]:
-    """The laps of one frame among all that ended while it was under way.
-
-    Where its meaning was worked on beside the engine, the engine's next frame ended in that time as well, and the
-    meaning of the frame before: its own are the first of the one and the last of the other.
-    """
-    if not any(span.thread.startswith(MEANING_THREAD) for span in spans):
-        return list(spans)
-    firsts: dict[str, Span] = {}
-    lasts: dict[str, Span] = {}
-    for span in spans:
-        if span.thread == PERCEPTION_THREAD:
-            firsts.setdefault(span.stage, span)
-        else:
-            lasts[span.stage] = span
-    return sorted([*firsts.values(), *lasts.values()], key=lambda span: span.ended_s)
+def _own(spans: Sequence[Span], frame: FrameKey) -> list[Span]:
+    """The laps of one frame among all that ended while it was under way: those that name it, else all."""
+    return [span for span in spans if span.frame in (None, frame)]

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from engines import factory
 from engines.artifact import load_artifact
 from engines.cuda.presence import why_no_gpu
 from engines.errors import ConfigError, EngineError
-from engines.factory import ENGINE_KINDS, choose_input_size, open_engine
+from engines.factory import ENGINE_KINDS, choose_input_size, open_engine, open_engines
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -145,6 +147,52 @@ def test_importing_imports_no_inference_library(module):
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60
     )
     assert result.stdout.strip() == "set()"
+
+
+class TestOpenEngines:
+    @pytest.mark.parametrize("kind", ["openvino", "onnxruntime"])
+    @pytest.mark.parametrize(("threads", "shares"), [(1, [1]), (2, [1, 1]), (5, [2, 1, 1, 1]), (8, [2, 2, 2, 2])])
+    def test_engines_of_a_processor_share_its_threads(self, tiny, kind, threads, shares):
+        engines = open_engines(load_artifact(tiny.write()), kind, size_hw=(64, 96), threads=threads)
+        assert [engine.kind for engine in engines] == [kind] * len(shares)
+        told = [engine.description.rsplit(", ", 1)[1] for engine in engines]
+        assert told == [f"{share} thread{'s' * (share > 1)}" for share in shares]
+        for engine in engines:
+            engine.close()
+
+    def test_they_say_the_same_as_one_alone(self, tiny, random_images):
+        images, artifact = random_images((1, 3, 64, 96)), load_artifact(tiny.write())
+        engines = open_engines(artifact, "openvino", size_hw=(64, 96), threads=3)
+        with open_engine(artifact, "openvino", size_hw=(64, 96), threads=3) as alone:
+            for engine in engines:
+                with engine:
+                    np.testing.assert_array_equal(engine.infer(images), alone.infer(images))
+
+    def test_one_is_all_that_a_live_camera_wants(self, tiny):
+        (engine,) = open_engines(load_artifact(tiny.write()), "openvino", size_hw=(64, 96), threads=2, together=1)
+        assert engine.description.endswith("2 threads")
+        engine.close()
+
+    def test_a_gpu_engine_is_alone(self, tiny, make_runnable):
+        make_runnable("tensorrt")
+        (engine,) = open_engines(load_artifact(tiny.write()), "auto", size_hw=(64, 96), threads=4)
+        with engine:
+            assert engine.kind == "tensorrt"
+
+    def test_where_a_second_cannot_be_opened_the_first_is_closed(self, tiny, monkeypatch):
+        opened, open_ = [], factory.open_engine
+
+        def once(*args: object, **options: object) -> object:
+            if opened:
+                raise EngineError("no memory left")
+            opened.append(open_(*args, **options))
+            return opened[0]
+
+        monkeypatch.setattr(factory, "open_engine", once)
+        with pytest.raises(EngineError, match="no memory left"):
+            open_engines(load_artifact(tiny.write()), "openvino", size_hw=(64, 96), threads=2)
+        with pytest.raises(EngineError, match="closed"):
+            opened[0].infer(np.zeros((1, 3, 64, 96), np.float32))
 
 
 class TestChooseInputSize:

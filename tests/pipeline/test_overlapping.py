@@ -1,8 +1,9 @@
-"""While the engine has a frame, the meaning of the one before is worked on: the same scenes, in order, none lost."""
+"""Engines have a frame each, and the one before is understood meanwhile: the same scenes, in order, none lost."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from engines.artifact import find_model, load_artifact
-from engines.factory import open_engine
-from pipeline.perception import Perception
+from engines.errors import EngineError
+from engines.factory import open_engines
+from pipeline.looking import LOOKING_THREAD, Looked, _Looker
+from pipeline.perception import MEANING_THREAD, Perception
 from pipeline.scene import Frame, Scene
 from pipeline.sources import open_source
 from pipeline.timings import StageTimings
@@ -19,10 +22,12 @@ from pipeline.timings import StageTimings
 NETWORK_HW = (96, 160)
 
 
-@pytest.fixture
-def perception() -> Iterator[Perception]:
-    engine = open_engine(load_artifact(find_model("clearway-lite")), size_hw=NETWORK_HW, threads=1)
-    with Perception(engine, StageTimings(), smooth=True) as perception:
+@pytest.fixture(params=[1, 3], ids=["one engine", "three side by side"])
+def perception(request: pytest.FixtureRequest) -> Iterator[Perception]:
+    artifact = load_artifact(find_model("clearway-lite"))
+    engine, *beside = open_engines(artifact, size_hw=NETWORK_HW, threads=request.param)
+    assert len(beside) == request.param - 1
+    with Perception(engine, StageTimings(), beside=beside, smooth=True) as perception:
         yield perception
 
 
@@ -64,18 +69,17 @@ def test_where_no_frame_waits_a_scene_comes_before_the_next_is_asked_for(percept
 def test_what_was_seen_before_a_failure_of_the_engine_is_not_lost(
     perception: Perception, monkeypatch: pytest.MonkeyPatch
 ):
-    infer, calls = perception.engine.infer, []
+    look, frames = _Looker.look, drive(5)
 
-    def fail_at_the_third(tensor: np.ndarray) -> np.ndarray:
-        calls.append(1)
-        if len(calls) == 3:
+    def fail_at_the_third(looker: _Looker, frame: Frame) -> Looked:
+        if frame is frames[2]:
             raise RuntimeError("out of order")
-        return infer(tensor)
+        return look(looker, frame)
 
-    monkeypatch.setattr(perception.engine, "infer", fail_at_the_third)
+    monkeypatch.setattr(_Looker, "look", fail_at_the_third)
     scenes: list[Scene] = []
     with pytest.raises(RuntimeError, match="out of order"):
-        deque(map(scenes.append, perception.see_each(drive(5))))
+        deque(map(scenes.append, perception.see_each(frames)))
     assert [scene.frame.index for scene in scenes] == [0, 1]
 
 
@@ -83,4 +87,28 @@ def test_giving_up_midway_leaves_no_thread(perception: Perception):
     scenes = perception.see_each(drive(4))
     next(scenes)
     scenes.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("clearway-meaning")]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith((MEANING_THREAD, LOOKING_THREAD))]
+
+
+@pytest.mark.parametrize("perception", [3], indirect=True)
+def test_a_slow_engine_holds_up_the_order_but_not_the_others(perception: Perception, monkeypatch: pytest.MonkeyPatch):
+    infer = perception.engine.infer
+
+    def late(tensor: np.ndarray) -> np.ndarray:
+        time.sleep(0.05)
+        return infer(tensor)
+
+    frames = drive(9)
+    expected = [perception.see(frame) for frame in frames]
+    perception.forget()
+    monkeypatch.setattr(perception.engine, "infer", late)
+    scenes = list(perception.see_each(frames))
+    assert [scene.frame.index for scene in scenes] == list(range(9))
+    assert all(map(same, scenes, expected))
+
+
+def test_closing_closes_every_engine(perception: Perception):
+    perception.close()
+    for engine in perception._engines:
+        with pytest.raises(EngineError, match="closed"):
+            engine.infer(np.zeros(engine.spec.input_shape, np.float32))
