@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the peers' scrip
 from witness import Witness, arguments
 
 from engines.artifact import load_artifact
-from engines.factory import choose_input_size, open_engine
+from engines.factory import choose_input_size, open_engines
 from pipeline.capture import Capture
 from pipeline.perception import Perception
 from pipeline.runner import Runner
@@ -68,7 +68,9 @@ def main() -> None:
     def open_perception() -> Perception:
         size_hw = choose_input_size(artifact, source.info.size_hw)
         assert size_hw == args.size, "the peers' network input differs from ours"
-        return Perception(open_engine(artifact, size_hw=size_hw), timings, smooth=args.variant == "smoothing")
+        # As `replay`: as fast as it goes several frames side by side, at a camera's pace one at a time.
+        engine, *beside = open_engines(artifact, size_hw=size_hw, together=1 if args.rate else None)
+        return Perception(engine, timings, beside=beside, smooth=args.variant == "smoothing")
 
     report = Runner(Capture(source, timings), open_perception, [WatchingSink(witness)], timings).run()
     witness.report(report.engine)
