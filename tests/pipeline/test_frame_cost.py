@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from engines.artifact import find_model, load_artifact
-from engines.factory import open_engine
+from engines.factory import open_engine, open_engines
 from pipeline.capture import Capture
 from pipeline.config import load_view
 from pipeline.overlay import OverlayPainter
@@ -167,9 +167,9 @@ def replay(clip: Path, *sinks: Sink) -> CountedSource:
 
     def open_perception() -> Perception:
         artifact = load_artifact(find_model("clearway-lite"))
-        engine = open_engine(artifact, size_hw=NETWORK_HW, threads=1)
+        engine, *beside = open_engines(artifact, size_hw=NETWORK_HW, threads=2)
         view = load_view(*map(str, write_calibration(clip.parent, SIZE_HW)))
-        return Perception(engine, timings, situate=lambda _: Situation(SituationSettings(view)))
+        return Perception(engine, timings, beside=beside, situate=lambda _: Situation(SituationSettings(view)))
 
     Runner(Capture(source, timings), open_perception, sinks, timings).run()
     return source
@@ -221,11 +221,9 @@ def test_a_copy_of_one_plane_is_caught(clip: Path, perception: Perception, monke
 
 
 def test_a_conversion_to_bgr_is_counted(clip: Path, monkeypatch: pytest.MonkeyPatch):
-    infer = Perception._infer
+    prepare = Preprocessor.prepare
     monkeypatch.setattr(
-        Perception,
-        "_infer",
-        lambda self, frames, watch: infer(self, [frame for frame in frames if frame.image.size], watch),
+        Preprocessor, "prepare", lambda self, frames: prepare(self, [frame for frame in frames if frame.image.size])
     )
     assert replay(clip).conversions == WARM_FRAMES + FRAMES
 
