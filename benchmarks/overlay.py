@@ -12,7 +12,7 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -49,14 +49,16 @@ def scenes_of(clip: Path, count: int, step: int) -> list[Scene]:
     return scenes
 
 
-def encode(pictures: Sequence[Picture]) -> None:
-    """Encode as `VideoSink` does, into nothing."""
-    height, width = pictures[0].shape[:2]
-    container = av.open(os.devnull, "w", format="mp4", options={"movflags": "frag_every_frame"})
-    writer = H264Writer(container, (height, width), Fraction(30), like=pictures[0])
+def encode(pictures: Iterable[Picture]) -> None:
+    """Encode as `VideoSink` does, into nothing; each picture as it comes."""
+    writer: H264Writer | None = None
     for number, picture in enumerate(pictures):
+        if writer is None:
+            container = av.open(os.devnull, "w", format="mp4", options={"movflags": "frag_every_frame"})
+            writer = H264Writer(container, picture.shape[:2], Fraction(30), like=picture)
         writer.encode(picture, number / 30)
-    writer.finish()
+    if writer is not None:
+        writer.finish()
 
 
 def recorded(scene: Scene) -> YuvImage:
@@ -87,13 +89,17 @@ def main() -> None:
     originals = [recorded(scene) for scene in scenes]
     painter = OverlayPainter()
 
+    def draw() -> None:
+        for scene in scenes:
+            painter.draw_planes(scene, _HUD)
+
     def through_bgr() -> None:
-        encode([painter.draw(replace(scene, frame=replace(scene.frame)), _HUD) for scene in scenes])
+        encode(painter.draw(replace(scene, frame=replace(scene.frame)), _HUD) for scene in scenes)
 
     ways: dict[str, Callable[[], object]] = {
         "encoder alone": lambda: encode(originals),
-        "draw upon planes": lambda: [painter.draw_planes(scene, _HUD) for scene in scenes],
-        "draw upon planes, encode": lambda: encode([painter.draw_planes(scene, _HUD) for scene in scenes]),
+        "draw upon planes": draw,
+        "draw upon planes, encode": lambda: encode(painter.draw_planes(scene, _HUD) for scene in scenes),
         "draw in BGR, encode": through_bgr,
     }
     for work in ways.values():

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from engines.classes import SegmentationClass
 from engines.color import ColorMatrix
 from pipeline.overlay import style
-from pipeline.overlay.kernels import smooth_boundary, tint_scene
-from pipeline.overlay.pen import Pen, draw_lines
+from pipeline.overlay.kernels import smooth_boundary
+from pipeline.overlay.pen import Layer, Pen, draw_lines
+from pipeline.overlay.tint import tint_scene
 from pipeline.overlay.yuv_color import yuv_color
-from pipeline.overlay.yuv_kernels import rows_of, tint_planes
+from pipeline.overlay.yuv_tint import lay_road, tint_classes
 from pipeline.scene import BgrImage, DrivableArea, Picture, Scene, YuvImage
 
 __all__ = ["GroundPainter", "words"]
@@ -32,6 +33,7 @@ class GroundPainter:
 
     def __init__(self, classes: tuple[SegmentationClass, ...], height: int, width: int, line_px: int) -> None:
         self._class_keep, class_tint = _class_tables(classes)
+        self._tinted = np.flatnonzero(self._class_keep < 256).astype(np.uint8)
         self._class_tint = np.tile(class_tint, (1, width))
         self._yuv = _YuvColors(classes, height)
         self._road_color, self._road_opacity = _road_gradient(height)
@@ -64,40 +66,16 @@ class GroundPainter:
 
     def draw_planes(self, scene: Scene, picture: YuvImage) -> None:
         """The same into planes, from those of the frame, which must have some; into every pixel."""
-        class_ids, planes, drawn = (
-            np.ascontiguousarray(scene.segmentation.class_ids),
-            scene.frame.planes,
-            picture.planes,
-        )
+        planes, drawn, colors = scene.frame.planes, picture.planes, self._yuv.of(picture)
         assert planes is not None
-        mask, side = scene.drivable.mask, self._softness_px
-        top, bottom = rows_of(mask)
-        top, bottom = max(0, top - side), bottom + side
-        road = self._road_mask[top:bottom]
-        if len(road):
-            np.multiply(mask[top : top + len(road)], 255, out=road)
-            cv2.blur(road, (side, side), dst=road)
-        colors = self._yuv.of(picture)
-        # Contiguous, as they are in all common widths: one compilation serves the others too.
-        tint_planes(
-            np.ascontiguousarray(planes.y),
-            np.ascontiguousarray(planes.u),
-            np.ascontiguousarray(planes.v),
-            class_ids,
-            road,
-            top,
-            words(class_ids),
-            words(road),
-            self._class_keep,
-            colors.class_tint,
-            colors.road_color,
-            self._road_opacity,
-            drawn.y,
-            drawn.u,
-            drawn.v,
-        )
+        for given, plane in ((planes.y, drawn.y), (planes.u, drawn.u), (planes.v, drawn.v)):
+            np.copyto(plane, given)
+        class_ids, road = np.ascontiguousarray(scene.segmentation.class_ids), scene.drivable.mask
+        tint_classes(drawn.y, drawn.u, drawn.v, class_ids, self._tinted, self._class_keep, colors.class_tint)
+        half = min(self._softness_px // 2, 7)
+        lay_road(drawn.y, drawn.u, drawn.v, road, half, colors.road_color, self._road_opacity)
 
-    def draw_boundary(self, picture: Picture, drivable: DrivableArea, layer: NDArray[np.uint8]) -> None:
+    def draw_boundary(self, picture: Picture, drivable: DrivableArea, layer: Layer) -> None:
         """Draw the free-space boundary as a glowing line into the picture."""
         rows = smooth_boundary(drivable.free_space_px, self._step, 2 * self._step)
         points = np.stack((np.arange(rows.size, dtype=np.float32) * self._step + 0.5, rows), axis=1)
