@@ -32,8 +32,10 @@ class GroundPainter:
     """Draws the road for pictures of one size and one set of classes."""
 
     def __init__(self, classes: tuple[SegmentationClass, ...], height: int, width: int, line_px: int) -> None:
-        self._class_keep, class_tint = _class_tables(classes)
-        self._tinted = np.flatnonzero(self._class_keep < 256).astype(np.uint8)
+        shares, colors = _class_tables(classes)
+        self._tinted = np.flatnonzero(shares).astype(np.uint8)
+        self._class_keep = 256 - shares.astype(np.uint16)
+        class_tint = colors.astype(np.uint16) * shares[:, None]
         self._class_tint = np.tile(class_tint, (1, width))
         self._yuv = _YuvColors(classes, height)
         self._road_color, self._road_opacity = _road_gradient(height)
@@ -68,10 +70,19 @@ class GroundPainter:
         """The same into planes, from those of the frame, which must have some; into every pixel."""
         planes, drawn, colors = scene.frame.planes, picture.planes, self._yuv.of(picture)
         assert planes is not None
-        for given, plane in ((planes.y, drawn.y), (planes.u, drawn.u), (planes.v, drawn.v)):
-            np.copyto(plane, given)
         class_ids, road = np.ascontiguousarray(scene.segmentation.class_ids), scene.drivable.mask
-        tint_classes(drawn.y, drawn.u, drawn.v, class_ids, self._tinted, self._class_keep, colors.class_tint)
+        tint_classes(
+            _whole_rows(planes.y),
+            _whole_rows(planes.u),
+            _whole_rows(planes.v),
+            class_ids,
+            self._tinted,
+            colors.class_share,
+            colors.class_color,
+            drawn.y,
+            drawn.u,
+            drawn.v,
+        )
         half = min(self._softness_px // 2, 7)
         lay_road(drawn.y, drawn.u, drawn.v, road, half, colors.road_color, self._road_opacity)
 
@@ -80,6 +91,16 @@ class GroundPainter:
         rows = smooth_boundary(drivable.free_space_px, self._step, 2 * self._step)
         points = np.stack((np.arange(rows.size, dtype=np.float32) * self._step + 0.5, rows), axis=1)
         draw_lines(picture, [points], self._pen, layer)
+
+
+def _whole_rows(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same rows with the padding that decoders leave behind each, so that nothing lies between them: one
+    compilation serves all widths, and nothing is copied.
+    """
+    stride, step = plane.strides
+    if plane.flags.c_contiguous or step != 1 or stride < plane.shape[1] or stride % 2:
+        return np.ascontiguousarray(plane)
+    return np.lib.stride_tricks.as_strided(plane, (len(plane), stride), (stride, 1))
 
 
 def words(plane: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -92,11 +113,13 @@ class _YuvTables(NamedTuple):
     """Colours of the ground as (Y, U, V).
 
     Attributes:
-        class_tint: (256, 3) multiplied by its share of 256.
+        class_share: (256,) how much of each class's colour comes over the picture, of 256.
+        class_color: (256, 3).
         road_color: (H, 3) per row.
     """
 
-    class_tint: NDArray[np.uint16]
+    class_share: NDArray[np.uint8]
+    class_color: NDArray[np.uint8]
     road_color: NDArray[np.uint16]
 
 
@@ -111,28 +134,28 @@ class _YuvColors:
     def of(self, picture: YuvImage) -> _YuvTables:
         key = picture.matrix, picture.full_range
         if self._key != key:
-            _, tint = _class_tables(self._classes, *key)
             road = [
                 yuv_color((blue, green, red), *key) for blue, green, red in _road_gradient(self._height)[0].tolist()
             ]
-            self._key, self._tables = key, _YuvTables(tint, np.array(road, np.uint16))
+            self._key, self._tables = key, _YuvTables(*_class_tables(self._classes, *key), np.array(road, np.uint16))
         return self._tables
 
 
 def _class_tables(
     classes: tuple[SegmentationClass, ...], matrix: ColorMatrix | None = None, full_range: bool = False
-) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """(256,) what stays of the picture, and (256, 3) the tint, BGR or in that matrix's (Y, U, V), both of 256.
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """(256,) how much of each class's colour comes over the picture, of 256, and (256, 3) that colour, BGR or in that
+    matrix's (Y, U, V).
 
     Values that no class has, such as void where nobody looked at the frame, leave it as it is.
     """
-    shares, colors = np.zeros(256, np.uint16), np.zeros((256, 3), np.uint16)
+    shares, colors = np.zeros(256, np.uint8), np.zeros((256, 3), np.uint8)
     for index, entry in enumerate(classes):
         shares[index] = round(_TINTS.get(entry.name, 0.0) * 256)
         red, green, blue = entry.color_rgb
         bgr = blue, green, red
         colors[index] = bgr if matrix is None else yuv_color(bgr, matrix, full_range)
-    return 256 - shares, colors * shares[:, None]
+    return shares, colors
 
 
 def _road_gradient(height: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

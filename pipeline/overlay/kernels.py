@@ -263,11 +263,11 @@ def _trace_segment(
         if not is_level:  # Only where the strip around the line crosses this row.
             middle = x1 + off_row * per_row
             begin, end = max(begin, int(middle - spread)), min(end, int(middle + spread) + 1)
+        row = np.uint64(y)
         for chunk in range(begin // _CHUNK * _CHUNK, end + 1, _CHUNK):
-            line = closeness[y, chunk : chunk + _CHUNK]
             for place in range(_CHUNK):  # Without branches and in 32 bits.
-                x = np.float32(place) + (np.float32(chunk) - x1)
+                at, x = np.uint64(chunk + place), np.float32(place) + (np.float32(chunk) - x1)
                 share = min(np.float32(1.0), max(np.float32(0.0), (x * along_x + off_row * along_y) * scale))
                 off_x, off_y = x - share * along_x, off_row - share * along_y
                 near = np.float32(255.0) - slope * np.sqrt(off_x * off_x + off_y * off_y)
-                line[place] = max(line[place], np.uint8(max(near, np.float32(0.0))))
+                closeness[row, at] = max(closeness[row, at], np.uint8(max(near, np.float32(0.0))))

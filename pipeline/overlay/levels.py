@@ -32,7 +32,9 @@ _MIDDLE = 127
 
 
 class Look(Protocol):
-    """What levels look like. Hashable, since what is worked out of it is kept."""
+    """What levels look like. What is worked out of it is kept, by its hash."""
+
+    def __hash__(self) -> int: ...
 
     def coats(self) -> Coats:
         """What covers what, by level."""
@@ -68,7 +70,7 @@ class TwoTone:
 
 def two_tone_levels(lower: Levels, upper: Levels) -> Levels:
     """Levels for `TwoTone` from two masks of one shape (H, W), 0 to 255; the lower one is full under the upper one."""
-    return (lower >> 1) + ((upper >> 1) + (upper & 1))
+    return np.asarray((lower >> 1) + ((upper >> 1) + (upper & 1)), np.uint8)
 
 
 def in_eights(levels: Levels, left: int = 0, top: int = 0) -> Levels:
@@ -90,28 +92,19 @@ def draw_levels(picture: Picture, levels: Levels, left: int, top: int, look: Loo
         look: What the levels look like.
     """
     ramp = ramp_of(look, picture)
-    if isinstance(picture, YuvImage):
-        planes = picture.planes
-        if (
-            left % 2
-            or top % 2
-            or levels.shape[0] % 2
-            or levels.shape[1] % 8
-            or not _is_inside(picture, levels, left, top)
-        ):
-            levels, left, top = _aligned(picture, levels, left, top)
-        yuv_kernels.lay_levels(planes.y, planes.u, planes.v, levels, left, top, ramp)
-    else:
+    if not isinstance(picture, YuvImage):
         kernels.lay_levels(picture, levels, left, top, ramp)
+        return
+    planes, (height, width) = picture.planes, levels.shape
+    rows, columns = planes.y.shape
+    if (left | top | height) % 2 or width % 8 or not (0 <= left < columns and 0 <= top <= rows - height):
+        levels, left, top = _aligned((rows, columns), levels, left, top)
+    yuv_kernels.lay_levels(planes.y, planes.u, planes.v, levels, left, top, ramp)
 
 
-def _is_inside(picture: Picture, levels: Levels, left: int, top: int) -> bool:
-    return left >= 0 and top >= 0 and left < picture.shape[1] and top + levels.shape[0] <= picture.shape[0]
-
-
-def _aligned(picture: Picture, levels: Levels, left: int, top: int) -> tuple[Levels, int, int]:
+def _aligned(size_hw: tuple[int, int], levels: Levels, left: int, top: int) -> tuple[Levels, int, int]:
     """What of a shape lies inside, from an even column and row on, `in_eights`; and where that begins."""
-    height, width = picture.shape[:2]
+    height, width = size_hw
     begin, end = min(max(left, 0), width), max(min(left + levels.shape[1], width), 0)
     first, last = min(max(top, 0), height), max(min(top + levels.shape[0], height), 0)
     if begin >= end or first >= last:

@@ -174,12 +174,14 @@ def _free_place(
         if top < 0 or top + height > picture_height:
             continue
         place = (left, top, left + width, top + height)
-        if not any(
-            place[0] < other[2] and other[0] < place[2] and place[1] < other[3] and other[1] < place[3]
-            for other in taken
-        ):
+        if not _covers_any(place, taken):
             return place
     return None
+
+
+def _covers_any(place: Rectangle, taken: list[Rectangle]) -> bool:
+    left, top, right, bottom = place
+    return any(left < x2 and x1 < right and top < y2 and y1 < bottom for x1, y1, x2, y2 in taken)
 
 
 @lru_cache(maxsize=256)

@@ -24,39 +24,54 @@ _LOWER, _UPPER = np.uint32(0xFFFF), np.uint32(16)
 
 @kernel()
 def tint_classes(
-    y: Plane, u: Plane, v: Plane, class_ids: Plane, tinted: Plane, class_keep: Shares, class_tint: Shares
+    y: Plane,
+    u: Plane,
+    v: Plane,
+    class_ids: Plane,
+    tinted: Plane,
+    class_share: Plane,
+    class_color: Plane,
+    out_y: Plane,
+    out_u: Plane,
+    out_v: Plane,
 ) -> None:
-    """Tint every pixel in its class's colour, in place. The upper left of four pixels speaks for all of them.
+    """Tint every pixel in its class's colour. The upper left of four pixels speaks for all of them.
 
     Args:
-        y: (H, W) luma, H and W even.
-        u: (H / 2, W / 2) blue differences.
+        y: (H, W or more) luma, H and W even.
+        u: (H / 2, W / 2 or more) blue differences.
         v: Red differences.
         class_ids: (H, W).
         tinted: (T,) the classes that have a tint.
-        class_keep: (K,) how much of the picture stays under each class's tint, of 256.
-        class_tint: (K, 3) the tint's (Y, U, V), multiplied by its share of 256 already.
+        class_share: (K,) how much of each class's tint comes over the picture, of 256.
+        class_color: (K, 3) its (Y, U, V).
+        out_y: (H, W), written.
+        out_u: (H / 2, W / 2), written.
+        out_v: Likewise.
     """
-    height, width = y.shape
-    pairs, ids = y.view(np.uint16), class_ids.view(np.uint16)
-    keep, first, second, third = (
-        np.empty(width // 2, np.uint16), np.empty(width // 2, np.uint16), np.empty(width // 2, np.uint16),
-        np.empty(width // 2, np.uint16),
-    )  # fmt: skip
+    height, width = class_ids.shape
+    ids_of_pairs, pairs, out_pairs = class_ids.view(np.uint16), y.view(np.uint16), out_y.view(np.uint16)
+    ids, shares = np.empty(width // 2, np.uint8), np.empty(width // 2, np.uint8)
+    luma, blue, red = np.empty(width // 2, np.uint8), np.empty(width // 2, np.uint8), np.empty(width // 2, np.uint8)
     for half in range(height // 2):
-        row = np.uint64(2 * half)
-        present, found = _classes_of(ids, row), False
+        here, upper, lower = np.uint64(half), np.uint64(2 * half), np.uint64(2 * half + 1)
+        present, found = _classes_of(ids_of_pairs, upper), False
         for class_id in tinted:
             if present & (np.uint32(1) << np.uint32(class_id & 31)) != 0:
                 if not found:
                     found = True
-                    _leave(keep, first, second, third)
-                _add_class(ids, row, class_id, class_keep, class_tint, keep, first, second, third)
+                    _begin(ids_of_pairs, upper, ids, shares, luma, blue, red)
+                _add_class(ids, class_id, class_share, class_color, shares, luma, blue, red)
         if found:
-            _mix_pairs(keep, first, pairs, row)
-            _mix_pairs(keep, first, pairs, np.uint64(2 * half + 1))
-            _mix(keep, second, u, np.uint64(half))
-            _mix(keep, third, v, np.uint64(half))
+            _mix_pairs(shares, luma, pairs, upper, out_pairs)
+            _mix_pairs(shares, luma, pairs, lower, out_pairs)
+            _mix(shares, blue, u, here, out_u)
+            _mix(shares, red, v, here, out_v)
+        else:
+            _copy(y, upper, out_y)
+            _copy(y, lower, out_y)
+            _copy(u, here, out_u)
+            _copy(v, here, out_v)
 
 
 @kernel(inner=True)
@@ -69,51 +84,64 @@ def _classes_of(ids: NDArray[np.uint16], row: np.uint64) -> np.uint32:
 
 
 @kernel(inner=True)
-def _leave(keep: Shares, first: Shares, second: Shares, third: Shares) -> None:
-    """Everything stays and nothing comes."""
-    for x in range(keep.size):
-        keep[x], first[x], second[x], third[x] = 256, 0, 0, 0
+def _begin(
+    pairs: NDArray[np.uint16], row: np.uint64, ids: Plane, shares: Plane, luma: Plane, blue: Plane, red: Plane
+) -> None:
+    """The classes of the left one of each pair, and no tint yet."""
+    for x in range(ids.size):
+        ids[x] = np.uint8(pairs[row, x] & _BYTE)
+    for x in range(ids.size):
+        shares[x], luma[x], blue[x], red[x] = 0, 0, 0, 0
 
 
 @kernel(inner=True)
 def _add_class(
-    ids: NDArray[np.uint16],
-    row: np.uint64,
+    ids: Plane,
     class_id: np.uint8,
-    class_keep: Shares,
-    class_tint: Shares,
-    keep: Shares,
-    first: Shares,
-    second: Shares,
-    third: Shares,
+    class_share: Plane,
+    class_color: Plane,
+    shares: Plane,
+    luma: Plane,
+    blue: Plane,
+    red: Plane,
 ) -> None:
-    """Add a class's tint where it stands in the lower byte."""
-    wanted, less = np.uint16(class_id), np.uint16(_ALL - class_keep[class_id])
-    luma, blue, red = class_tint[class_id, 0], class_tint[class_id, 1], class_tint[class_id, 2]
-    for x in range(keep.size):
-        here = np.uint16(np.uint16(ids[row, x] & _BYTE) == wanted)
-        keep[x] -= np.uint16(here * less)
-        first[x] += np.uint16(here * luma)
-        second[x] += np.uint16(here * blue)
-        third[x] += np.uint16(here * red)
+    """Enter a class's tint where it stands."""
+    share = class_share[class_id]
+    first, second, third = class_color[class_id, 0], class_color[class_id, 1], class_color[class_id, 2]
+    for x in range(ids.size):
+        here = np.uint8(ids[x] == class_id)
+        shares[x] += np.uint8(here * share)
+        luma[x] += np.uint8(here * first)
+        blue[x] += np.uint8(here * second)
+        red[x] += np.uint8(here * third)
 
 
 @kernel(inner=True)
-def _mix_pairs(keep: Shares, color: Shares, pairs: NDArray[np.uint16], row: np.uint64) -> None:
-    """(pixel · keep + color) / 256, rounded, of two pixels each; fits 16 bits, since shares add up to 256."""
-    for x in range(keep.size):
-        more = np.uint16(color[x] + _HALF)
-        one = np.uint16(np.uint16(np.uint16(pairs[row, x] & _BYTE) * keep[x]) + more)
-        other = np.uint16(np.uint16(np.uint16(pairs[row, x] >> _EIGHT) * keep[x]) + more)
-        pairs[row, x] = np.uint16(one >> _EIGHT) | np.uint16(other & np.uint16(0xFF00))
+def _mix_pairs(shares: Plane, color: Plane, pairs: NDArray[np.uint16], row: np.uint64, out: NDArray[np.uint16]) -> None:
+    """(pixel · what stays + color · share) / 256, rounded, of two pixels each; fits 16 bits, since shares add up to
+    256.
+    """
+    for x in range(shares.size):
+        keep = np.uint16(_ALL - np.uint16(shares[x]))
+        more = np.uint16(np.uint16(np.uint16(color[x]) * np.uint16(shares[x])) + _HALF)
+        one = np.uint16(np.uint16(np.uint16(pairs[row, x] & _BYTE) * keep) + more)
+        other = np.uint16(np.uint16(np.uint16(pairs[row, x] >> _EIGHT) * keep) + more)
+        out[row, x] = np.uint16(one >> _EIGHT) | np.uint16(other & np.uint16(0xFF00))
 
 
 @kernel(inner=True)
-def _mix(keep: Shares, color: Shares, plane: Plane, row: np.uint64) -> None:
+def _mix(shares: Plane, color: Plane, plane: Plane, row: np.uint64, out: Plane) -> None:
     """The same of single ones."""
-    for x in range(keep.size):
-        below = np.uint16(np.uint16(plane[row, x]) * keep[x])
-        plane[row, x] = np.uint8(np.uint16(np.uint16(below + color[x]) + _HALF) >> _EIGHT)
+    for x in range(shares.size):
+        keep = np.uint16(_ALL - np.uint16(shares[x]))
+        more = np.uint16(np.uint16(np.uint16(color[x]) * np.uint16(shares[x])) + _HALF)
+        out[row, x] = np.uint8(np.uint16(np.uint16(np.uint16(plane[row, x]) * keep) + more) >> _EIGHT)
+
+
+@kernel(inner=True)
+def _copy(plane: Plane, row: np.uint64, out: Plane) -> None:
+    for x in range(out.shape[1]):
+        out[row, x] = plane[row, x]
 
 
 @kernel()
@@ -132,18 +160,18 @@ def lay_road(y: Plane, u: Plane, v: Plane, road: Plane, half: int, road_color: S
     height, width = y.shape
     side = 2 * half + 1
     # How much road stands over and under each pixel, with room to look aside; and in how many of those rows.
-    column_sums, rows_with_road = np.zeros(width + 2 * half, np.uint8), 0
+    column_sums, rows_with_road = np.zeros(width + 2 * half, np.uint8), np.int64(0)
     for offset in range(-half - 1, half):
-        row = np.uint64(min(max(offset, 0), height - 1))
-        rows_with_road += _largest(road, row)
-        _exchange(road, row, row, np.uint8(0), column_sums, half)
+        first = np.uint64(min(max(offset, 0), height - 1))
+        rows_with_road += np.int64(_largest(road, first))
+        _exchange(road, first, first, np.uint8(0), column_sums, half)
     sums, shares, means = np.empty(width, np.uint8), np.empty((2, width), np.uint16), np.empty(width // 2, np.uint16)
     pairs = shares.view(np.uint32)
     for half_row in range(height // 2):
         is_road = False
         for part in range(2):
             row = 2 * half_row + part
-            entering, leaving = np.uint64(min(row + half, height - 1)), np.uint64(max(row - half - 1, 0))
+            entering, leaving = np.uint64(min(row + half, height - 1)), np.uint64(max(0, row - half - 1))
             enters, leaves = _largest(road, entering), _largest(road, leaving)
             if enters | leaves != 0:
                 rows_with_road += np.int64(enters) - np.int64(leaves)

@@ -24,7 +24,7 @@ from pipeline.overlay.style import Style, ink_on, instance_color
 from pipeline.overlay.tint import tint_scene
 from pipeline.overlay.yuv_color import yuv_color
 from pipeline.overlay.yuv_tint import lay_road, tint_classes
-from pipeline.scene import Alert, CameraView, Frame, Scene, YuvImage
+from pipeline.scene import Alert, CameraView, Frame, Scene, YuvImage, YuvPlanes
 from pipeline.yuv import fill_planes, yuv_weights
 from tests.pipeline.scenes import BUILDING, ROAD, SKY, in_metres, make_scene, street
 
@@ -380,6 +380,14 @@ class TestPlanes:
             assert psnr(ours, theirs) > 38
             assert np.abs(ours.astype(int) - theirs).mean() < 0.6
 
+    def test_rows_that_the_decoder_padded_make_no_difference(self) -> None:
+        scene = planar(make_scene(size_hw=(240, 320)), "bt709")
+        planes = scene.frame.planes
+        padded = (np.pad(plane, ((0, 0), (0, 32)))[:, :-32] for plane in (planes.y, planes.u, planes.v))
+        other = replace(scene, frame=replace(scene.frame, planes=YuvPlanes(*padded, "bt709", full_range=False)))
+        pictures = [OverlayPainter().draw_planes(one, HUD).pixels for one in (scene, other)]
+        np.testing.assert_array_equal(*pictures)
+
     def test_a_picture_belongs_to_whoever_holds_it_and_the_frame_is_untouched(self) -> None:
         scene = planar(make_scene(size_hw=(240, 320)), "bt709")
         before = scene.frame.planes.y.copy()
@@ -430,17 +438,15 @@ class TestPlanes:
     def test_tint_classes(self, ids: np.ndarray, tinted: set[int]) -> None:
         generator, (height, width) = np.random.default_rng(3), ids.shape
         planes = [generator.integers(0, 256, size, np.uint8) for size in (ids.shape, *[(height // 2, width // 2)] * 2)]
-        share, color = np.zeros(256, np.uint16), generator.integers(0, 256, (256, 3)).astype(np.uint16)
-        share[list(tinted)] = generator.integers(1, 257, len(tinted))
-        y, u, v = (plane.copy() for plane in planes)
-        tint_classes(
-            y, u, v, ids, np.array(sorted(tinted), np.uint8), 256 - share, (color * share[:, None]).astype(np.uint16)
-        )
+        share, color = np.zeros(256, np.uint8), generator.integers(0, 256, (256, 3), np.uint8)
+        share[list(tinted)] = generator.integers(1, 256, len(tinted))
+        y, u, v = (np.empty_like(plane) for plane in planes)
+        tint_classes(*planes, ids, np.array(sorted(tinted), np.uint8), share, color, y, u, v)
         quarter = ids[::2, ::2]
         for part, (ours, below) in enumerate(zip((y, u, v), planes, strict=True)):
             where = quarter if part else quarter.repeat(2, axis=0).repeat(2, axis=1)
-            kept, coming = (256 - share.astype(int))[where], (color[:, part].astype(int) * share)[where]
-            np.testing.assert_array_equal(ours, (below * kept + coming + 128) >> 8)
+            coming = share.astype(int)[where]
+            np.testing.assert_array_equal(ours, (below * (256 - coming) + color[where, part] * coming + 128) >> 8)
 
     @given(
         road=arrays.arrays(np.uint8, st.tuples(st.sampled_from([2, 8, 30]), st.sampled_from([2, 14, 64]))),
