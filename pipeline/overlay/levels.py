@@ -8,9 +8,8 @@ change is kept as levels, and one kernel for BGR and one for a video's planes dr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,7 @@ _MIDDLE = 127
 
 
 class Look(Protocol):
-    """What levels look like. What is worked out of it is kept, by its hash."""
+    """What levels look like: a named tuple, since what is worked out of it is looked up some forty times a frame."""
 
     def __hash__(self) -> int: ...
 
@@ -41,8 +40,7 @@ class Look(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+class Plain(NamedTuple):
     """One colour, which covers in proportion to the level."""
 
     color: Color
@@ -53,8 +51,7 @@ class Plain:
         return ((self.color, self.opacity * np.arange(256) / 255),)
 
 
-@dataclass(frozen=True, slots=True)
-class TwoTone:
+class TwoTone(NamedTuple):
     """One colour upon another: a plate and the letters on it, a disc and the ring around it (`two_tone_levels`)."""
 
     lower: Color
@@ -129,7 +126,7 @@ def ramp_of(look: Look, picture: Picture) -> NDArray[np.uint32]:
     return _ramp(look, None)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=1024, typed=True)  # Looks of two kinds are not the same because their values are.
 def _ramp(look: Look, space: tuple[ColorMatrix, bool] | None) -> NDArray[np.uint32]:
     mixed, keep = np.zeros((3, 256)), np.ones(256)
     for color, cover in look.coats():

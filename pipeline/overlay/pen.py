@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ from pipeline.yuv import fill_planes, yuv_weights
 __all__ = ["Layer", "Pen", "draw_lines", "lay_picture"]
 
 
-@dataclass(frozen=True, slots=True)
-class Pen:
+class Pen(NamedTuple):
     """What a line looks like across.
 
     Attributes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -90,8 +90,7 @@ def _height(user: RoadUser) -> int:
     return user.box_xyxy[3] - user.box_xyxy[1]
 
 
-@dataclass(frozen=True, slots=True)
-class _Silhouette:
+class _Silhouette(NamedTuple):
     """A tinted body whose outline, along the middle of its outermost pixels, stands out from any ground.
 
     For levels that `soften` makes with a square of that side.
