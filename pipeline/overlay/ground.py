@@ -24,6 +24,9 @@ _TINTS = {"sidewalk": 0.12, "terrain": 0.14, "traffic sign": 0.25, "traffic ligh
 """Class → opacity of its tint. Classes that are not named stay clear: the eye should rest on the road."""
 
 _ROAD_OPACITY_NEAR, _ROAD_OPACITY_FAR = 0.36, 0.52
+_SOFTEST_PX = 7
+"""How far the road's edges fade out to each side at most, on planes: `lay_road` counts in bytes."""
+
 _HORIZON = 0.45
 """Where the road's gradient begins, as a share of the height. Fixed, so that it does not flicker with the mask."""
 
@@ -83,7 +86,7 @@ class GroundPainter:
             drawn.u,
             drawn.v,
         )
-        half = min(self._softness_px // 2, 7)
+        half = min(self._softness_px // 2, _SOFTEST_PX)
         lay_road(drawn.y, drawn.u, drawn.v, road, half, colors.road_color, self._road_opacity)
 
     def draw_boundary(self, picture: Picture, drivable: DrivableArea, layer: Layer) -> None:
