@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from pipeline.jit import kernel
 from pipeline.scene import BgrImage
 
-__all__ = ["BLOCK", "blend_over", "lay_levels", "lay_stroke", "smooth_boundary", "soften", "sum_aside", "trace"]
+__all__ = ["BLOCK", "blend_over", "lay_levels", "lay_stroke", "smooth_boundary", "soften", "trace"]
 
 Plane = NDArray[np.uint8]
-Sums = NDArray[np.uint8] | NDArray[np.uint16]
+Sums = NDArray[np.uint16]
 
 BLOCK = 32
 """Columns that are looked at together, for whether anything is drawn in them."""
@@ -151,22 +151,22 @@ def soften(mask: Plane, half: int, left: int, top: int) -> Plane:
     for row in range(mask.shape[0]):
         _put(mask[row], room[(row + top + half) * width + left + half :])
     across = np.empty((height + 2 * half) * width, np.uint16)
-    sum_aside(room, side, 1, across)
+    _sum_aside(room, side, 1, across)
     sums = np.empty(height * width, np.uint16)
-    sum_aside(across, side, width, sums)
+    _sum_aside(across, side, width, sums)
     levels = np.empty(height * width, np.uint8)
     _level(sums, np.uint32(side * side), levels)
     return levels.reshape((height, width))
 
 
 @kernel(inner=True)
-def _put(line: Plane, values: NDArray[np.uint16]) -> None:
+def _put(line: Plane, values: Sums) -> None:
     for x in range(line.size):
         values[x] = line[x]
 
 
 @kernel(inner=True)
-def sum_aside(values: Sums, side: int, step: int, sums: Sums) -> None:
+def _sum_aside(values: Sums, side: int, step: int, sums: Sums) -> None:
     """Sums of `side` values, `step` from one another, the first of each at its own place; an odd number from 3 on."""
     _sum_three(values, values[step:], values[2 * step :], sums)
     for one in range(3, side, 2):
@@ -187,7 +187,7 @@ def _add_two(one: Sums, two: Sums, sums: Sums) -> None:
 
 
 @kernel(inner=True)
-def _level(sums: NDArray[np.uint16], whole: np.uint32, levels: Plane) -> None:
+def _level(sums: Sums, whole: np.uint32, levels: Plane) -> None:
     """255 times the sums' share of the whole, rounded, to 1 / 65536."""
     factor = np.uint32((255 * 65536 + whole // 2) // whole)
     for x in range(levels.size):
