@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.metric import RoadScene
 from pipeline.overlay.corridor import strip_lines
 from pipeline.overlay.lettering import REGULAR, draw_text
-from pipeline.overlay.pen import Pen, draw_lines, lay_picture
+from pipeline.overlay.pen import Layer, Pen, draw_lines, lay_picture
 from pipeline.overlay.road_users import Rectangle, rounded_rectangle
 from pipeline.overlay.style import AMBER, DANGER, GREY, PANEL, ROAD_NEAR, WHITE, Color, Style, instance_color
 from pipeline.road.occupancy import FREE, OCCUPIED, occupancy_grid
@@ -49,7 +49,7 @@ class BirdseyePainter:
         self._size_hw = (round((_AHEAD_M + _BEHIND_M) * self._px_m), round(2.0 * _ASIDE_M * self._px_m))
         plate = rounded_rectangle(*self._size_hw, style.margin_px)
         self._cover = (plate * _PANEL_OPACITY).round().astype(np.uint8)
-        self._layer = np.zeros(self._size_hw, np.uint8)
+        self._layer = Layer(*self._size_hw)
         palette = np.array([PANEL, PANEL, PANEL], np.float64)
         palette[FREE] += 0.62 * (np.array(ROAD_NEAR) - palette[FREE])
         palette[OCCUPIED] = _BLOCKED

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.metric import RoadScene
-from pipeline.overlay.kernels import blend_color
 from pipeline.overlay.lettering import SEMIBOLD, draw_text, text_width
-from pipeline.overlay.pen import Pen, draw_lines
+from pipeline.overlay.levels import Plain, draw_levels
+from pipeline.overlay.pen import Layer, Pen, draw_lines
 from pipeline.overlay.road_users import Rectangle, rounded_rectangle
 from pipeline.overlay.style import AMBER, PANEL, WHITE, Style
 from pipeline.scene import Picture
@@ -21,14 +21,14 @@ _FARTHEST_M = 60.0
 """Beyond, the two edges of the strip run into one."""
 
 
-def draw_corridor(picture: Picture, road: RoadScene, style: Style, layer: NDArray[np.uint8]) -> list[Rectangle]:
+def draw_corridor(picture: Picture, road: RoadScene, style: Style, layer: Layer) -> list[Rectangle]:
     """Draw both edges of the strip up to where it is clear, and there a bar with the distance.
 
     Args:
         picture: Drawn into.
         road: The road in metres.
         style: Sizes.
-        layer: (H, W) uint8 scratch, 0 everywhere before and after.
+        layer: Room of the picture's size.
 
     Returns:
         Where the distance is written, xyxy; nothing where it is not.
@@ -80,6 +80,6 @@ def _draw_distance(picture: Picture, text: str, bar: NDArray[np.float32], style:
     width, height = text_width(text, size, SEMIBOLD) + 2 * padding, round(size * 1.3)
     left = min(max(0, round(float(bar[:, 0].mean()) - width / 2)), max(0, picture.shape[1] - width))
     top = min(round(float(bar[:, 1].max())) + 2 * style.line_px, picture.shape[0] - height)
-    blend_color(picture, rounded_rectangle(height, width, height // 3), left, top, *PANEL, 200)
+    draw_levels(picture, rounded_rectangle(height, width, height // 3), left, top, Plain(PANEL, 0.78))
     draw_text(picture, text, left + padding, top + round(height * 0.5 + size * 0.345), size, AMBER, SEMIBOLD)
     return left, top, left + width, top + height

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from engines.classes import SegmentationClass
 from engines.color import ColorMatrix
 from pipeline.overlay import style
-from pipeline.overlay.kernels import smooth_boundary, tint_scene
-from pipeline.overlay.pen import Pen, draw_lines
+from pipeline.overlay.kernels import smooth_boundary
+from pipeline.overlay.pen import Layer, Pen, draw_lines
+from pipeline.overlay.tint import tint_scene
 from pipeline.overlay.yuv_color import yuv_color
-from pipeline.overlay.yuv_kernels import rows_of, tint_planes
+from pipeline.overlay.yuv_tint import lay_road, tint_classes
 from pipeline.scene import BgrImage, DrivableArea, Picture, Scene, YuvImage
 
 __all__ = ["GroundPainter", "words"]
@@ -23,6 +24,9 @@ _TINTS = {"sidewalk": 0.12, "terrain": 0.14, "traffic sign": 0.25, "traffic ligh
 """Class → opacity of its tint. Classes that are not named stay clear: the eye should rest on the road."""
 
 _ROAD_OPACITY_NEAR, _ROAD_OPACITY_FAR = 0.36, 0.52
+_SOFTEST_PX = 7
+"""How far the road's edges fade out to each side at most, on planes: `lay_road` counts in bytes."""
+
 _HORIZON = 0.45
 """Where the road's gradient begins, as a share of the height. Fixed, so that it does not flicker with the mask."""
 
@@ -31,7 +35,10 @@ class GroundPainter:
     """Draws the road for pictures of one size and one set of classes."""
 
     def __init__(self, classes: tuple[SegmentationClass, ...], height: int, width: int, line_px: int) -> None:
-        self._class_keep, class_tint = _class_tables(classes)
+        shares, colors = _class_tables(classes)
+        self._tinted = np.flatnonzero(shares).astype(np.uint8)
+        self._class_keep = 256 - shares.astype(np.uint16)
+        class_tint = colors.astype(np.uint16) * shares[:, None]
         self._class_tint = np.tile(class_tint, (1, width))
         self._yuv = _YuvColors(classes, height)
         self._road_color, self._road_opacity = _road_gradient(height)
@@ -64,44 +71,39 @@ class GroundPainter:
 
     def draw_planes(self, scene: Scene, picture: YuvImage) -> None:
         """The same into planes, from those of the frame, which must have some; into every pixel."""
-        class_ids, planes, drawn = (
-            np.ascontiguousarray(scene.segmentation.class_ids),
-            scene.frame.planes,
-            picture.planes,
-        )
+        planes, drawn, colors = scene.frame.planes, picture.planes, self._yuv.of(picture)
         assert planes is not None
-        mask, side = scene.drivable.mask, self._softness_px
-        top, bottom = rows_of(mask)
-        top, bottom = max(0, top - side), bottom + side
-        road = self._road_mask[top:bottom]
-        if len(road):
-            np.multiply(mask[top : top + len(road)], 255, out=road)
-            cv2.blur(road, (side, side), dst=road)
-        colors = self._yuv.of(picture)
-        # Contiguous, as they are in all common widths: one compilation serves the others too.
-        tint_planes(
-            np.ascontiguousarray(planes.y),
-            np.ascontiguousarray(planes.u),
-            np.ascontiguousarray(planes.v),
+        class_ids, road = np.ascontiguousarray(scene.segmentation.class_ids), scene.drivable.mask
+        tint_classes(
+            _whole_rows(planes.y),
+            _whole_rows(planes.u),
+            _whole_rows(planes.v),
             class_ids,
-            road,
-            top,
-            words(class_ids),
-            words(road),
-            self._class_keep,
-            colors.class_tint,
-            colors.road_color,
-            self._road_opacity,
+            self._tinted,
+            colors.class_share,
+            colors.class_color,
             drawn.y,
             drawn.u,
             drawn.v,
         )
+        half = min(self._softness_px // 2, _SOFTEST_PX)
+        lay_road(drawn.y, drawn.u, drawn.v, road, half, colors.road_color, self._road_opacity)
 
-    def draw_boundary(self, picture: Picture, drivable: DrivableArea, layer: NDArray[np.uint8]) -> None:
+    def draw_boundary(self, picture: Picture, drivable: DrivableArea, layer: Layer) -> None:
         """Draw the free-space boundary as a glowing line into the picture."""
         rows = smooth_boundary(drivable.free_space_px, self._step, 2 * self._step)
         points = np.stack((np.arange(rows.size, dtype=np.float32) * self._step + 0.5, rows), axis=1)
         draw_lines(picture, [points], self._pen, layer)
+
+
+def _whole_rows(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same rows with the padding that decoders leave behind each, so that nothing lies between them: one
+    compilation serves all widths, and nothing is copied.
+    """
+    stride, step = plane.strides
+    if plane.flags.c_contiguous or step != 1 or stride < plane.shape[1] or stride % 2:
+        return np.ascontiguousarray(plane)
+    return np.lib.stride_tricks.as_strided(plane, (len(plane), stride), (stride, 1))
 
 
 def words(plane: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -114,11 +116,13 @@ class _YuvTables(NamedTuple):
     """Colours of the ground as (Y, U, V).
 
     Attributes:
-        class_tint: (256, 3) multiplied by its share of 256.
+        class_share: (256,) how much of each class's colour comes over the picture, of 256.
+        class_color: (256, 3).
         road_color: (H, 3) per row.
     """
 
-    class_tint: NDArray[np.uint16]
+    class_share: NDArray[np.uint8]
+    class_color: NDArray[np.uint8]
     road_color: NDArray[np.uint16]
 
 
@@ -133,28 +137,28 @@ class _YuvColors:
     def of(self, picture: YuvImage) -> _YuvTables:
         key = picture.matrix, picture.full_range
         if self._key != key:
-            _, tint = _class_tables(self._classes, *key)
             road = [
                 yuv_color((blue, green, red), *key) for blue, green, red in _road_gradient(self._height)[0].tolist()
             ]
-            self._key, self._tables = key, _YuvTables(tint, np.array(road, np.uint16))
+            self._key, self._tables = key, _YuvTables(*_class_tables(self._classes, *key), np.array(road, np.uint16))
         return self._tables
 
 
 def _class_tables(
     classes: tuple[SegmentationClass, ...], matrix: ColorMatrix | None = None, full_range: bool = False
-) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
-    """(256,) what stays of the picture, and (256, 3) the tint, BGR or in that matrix's (Y, U, V), both of 256.
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """(256,) how much of each class's colour comes over the picture, of 256, and (256, 3) that colour, BGR or in that
+    matrix's (Y, U, V).
 
     Values that no class has, such as void where nobody looked at the frame, leave it as it is.
     """
-    shares, colors = np.zeros(256, np.uint16), np.zeros((256, 3), np.uint16)
+    shares, colors = np.zeros(256, np.uint8), np.zeros((256, 3), np.uint8)
     for index, entry in enumerate(classes):
         shares[index] = round(_TINTS.get(entry.name, 0.0) * 256)
         red, green, blue = entry.color_rgb
         bgr = blue, green, red
         colors[index] = bgr if matrix is None else yuv_color(bgr, matrix, full_range)
-    return 256 - shares, colors * shares[:, None]
+    return shares, colors
 
 
 def _road_gradient(height: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.overlay.kernels import blend_color
+from pipeline.overlay.levels import Plain, draw_levels, in_eights
 from pipeline.overlay.style import Color
-from pipeline.scene import Picture, YuvImage
+from pipeline.scene import Picture
 
-__all__ = ["REGULAR", "SEMIBOLD", "draw_text", "text_width"]
+__all__ = ["REGULAR", "SEMIBOLD", "draw_text", "text_width", "write"]
 
 REGULAR, SEMIBOLD = 420, 600
 """Weights in the sense of CSS; Hershey fonts have only one."""
@@ -52,11 +52,8 @@ def draw_text(
         color: BGR.
         weight: `REGULAR` or `SEMIBOLD`.
     """
-    if isinstance(picture, YuvImage):
-        letters = _letters(text, size_px, weight)
-        blend_color(picture, letters.mask, x + letters.left, baseline + letters.top, *color, 256)
-    else:
-        _put(picture, text, x, baseline, size_px, color, weight)
+    letters = _letters(text, size_px, weight, x % 2, baseline % 2)
+    draw_levels(picture, letters.mask, x + letters.left, baseline + letters.top, Plain(color))
 
 
 class _Letters(NamedTuple):
@@ -68,22 +65,24 @@ class _Letters(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _letters(text: str, size_px: int, weight: int) -> _Letters:
+def _letters(text: str, size_px: int, weight: int, x: int, baseline: int) -> _Letters:
+    """As they begin in an even column or an odd one, and stand on an even row or an odd one: 0 or 1 each."""
     room = np.zeros((3 * size_px, text_width(text, size_px, weight) + 2 * size_px), np.uint8)
-    _put(room, text, size_px, 2 * size_px, size_px, (255,), weight)
+    write(room, text, size_px, 2 * size_px, size_px, weight)
     left, top, width, height = cv2.boundingRect(room)
-    return _Letters(room[top : top + height, left : left + width].copy(), left - size_px, top - 2 * size_px)
+    letters, left, top = room[top : top + height, left : left + width], left - size_px, top - 2 * size_px
+    aside, over = (x + left) % 2, (baseline + top) % 2
+    return _Letters(in_eights(letters, aside, over), left - aside, top - over)
 
 
-def _put(
-    picture: NDArray[np.uint8], text: str, x: int, baseline: int, size_px: int, color: tuple[int, ...], weight: int
-) -> None:
+def write(mask: NDArray[np.uint8], text: str, x: int, baseline: int, size_px: int, weight: int = REGULAR) -> None:
+    """Write a line of text into a mask (H, W), with 255; the rest as for `draw_text`."""
     if _HAS_TRUETYPE:
-        cv2.putText(picture, text, (x, baseline), color, _font(), size_px, weight)
+        cv2.putText(mask, text, (x, baseline), (255,), _font(), size_px, weight)
         return
     scale = size_px / _HERSHEY_CAPITAL_PX
     thickness = max(1, round(size_px / (22 if weight < SEMIBOLD else 14)))
-    cv2.putText(picture, _ascii(text), (x, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, color, thickness, cv2.LINE_AA)
+    cv2.putText(mask, _ascii(text), (x, baseline), cv2.FONT_HERSHEY_SIMPLEX, scale, (255,), thickness, cv2.LINE_AA)
 
 
 def _ascii(text: str) -> str:

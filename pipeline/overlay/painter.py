@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engines.classes import SegmentationClass
 from pipeline.overlay.birdseye import BirdseyePainter
 from pipeline.overlay.corridor import draw_corridor
 from pipeline.overlay.ground import GroundPainter
 from pipeline.overlay.panel import Hud, PanelPainter, draw_alerts
+from pipeline.overlay.pen import Layer
 from pipeline.overlay.road_users import draw_road_users
 from pipeline.overlay.slate import draw_slate
 from pipeline.overlay.style import Style
@@ -33,7 +31,7 @@ class OverlayPainter:
         self._ground: GroundPainter
         self._panel: PanelPainter
         self._birdseye: BirdseyePainter
-        self._layer: NDArray[np.uint8]
+        self._layer: Layer
         self._pool: ImagePool
 
     def draw(self, scene: Scene, hud: Hud | None = None) -> BgrImage:
@@ -85,7 +83,7 @@ class OverlayPainter:
         inset = self._birdseye.place(picture, scene) if self._with_birdseye else None
         if inset is not None:
             taken.append(inset)
-        draw_road_users(picture, scene.road_users, self._style, self._layer, taken)
+        draw_road_users(picture, scene.road_users, self._style, taken)
         if self._with_birdseye:
             self._birdseye.draw(picture, scene)
         draw_alerts(picture, scene, self._style)
@@ -101,6 +99,6 @@ class OverlayPainter:
         self._ground = GroundPainter(classes, height, width, self._style.line_px)
         self._panel = PanelPainter(self._style)
         self._birdseye = BirdseyePainter(self._style, height)
-        self._layer = np.zeros((height, width), np.uint8)
+        self._layer = Layer(height, width)
         self._pool = ImagePool((height * 3 // 2, width))
         self._fits = ((height, width), classes)

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 
 from pipeline.overlay.corridor import clear_words
-from pipeline.overlay.kernels import blend_color
 from pipeline.overlay.lettering import REGULAR, SEMIBOLD, draw_text, text_width
+from pipeline.overlay.levels import Plain, draw_levels
 from pipeline.overlay.road_users import rounded_rectangle
 from pipeline.overlay.style import AMBER, GREY, PANEL, WHITE, Color, Style, ink_on, instance_color
 from pipeline.scene import Picture, Scene
@@ -15,7 +15,7 @@ from pipeline.scene import Picture, Scene
 __all__ = ["Hud", "PanelPainter", "count_road_users", "draw_alerts"]
 
 _PLURALS = {"person": "persons", "rider": "riders", "car": "cars"}
-_PANEL_OPACITY = 176
+_PANEL_OPACITY = 0.69
 _SHORTEST_CUT = 5
 """Fewer letters than this, and an ellipsis, say nothing."""
 _TRADEMARKS = re.compile(r"\((R|TM)\)")
@@ -72,7 +72,8 @@ class PanelPainter:
         width = self._width + 2 * style.margin_px
         height = sum(heights) + round(1.2 * style.margin_px)
         left = top = style.margin_px
-        blend_color(picture, rounded_rectangle(height, width, style.margin_px), left, top, *PANEL, _PANEL_OPACITY)
+        plate = rounded_rectangle(height, width, style.margin_px)
+        draw_levels(picture, plate, left, top, Plain(PANEL, _PANEL_OPACITY))
         baseline = top + round(0.6 * style.margin_px)
         for line, line_height in zip(lines, heights, strict=True):
             baseline += line_height
@@ -125,7 +126,8 @@ def draw_alerts(picture: Picture, scene: Scene, style: Style) -> None:
         line = _shortened([_Span(alert.message, style.text_px, ink_on(AMBER), SEMIBOLD)], width - 6 * style.margin_px)
         chip_width = _line_width(line) + 2 * style.margin_px
         left = (width - chip_width) // 2
-        blend_color(picture, rounded_rectangle(chip_height, chip_width, chip_height // 3), left, top, *AMBER, 236)
+        plate = rounded_rectangle(chip_height, chip_width, chip_height // 3)
+        draw_levels(picture, plate, left, top, Plain(AMBER, 0.92))
         _draw_line(picture, line, left + style.margin_px, top + round(chip_height / 2 + style.text_px * 0.345))
         bottom = top - style.margin_px // 2
 

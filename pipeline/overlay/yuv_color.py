@@ -16,5 +16,5 @@ __all__ = ["yuv_color"]
 def yuv_color(color: Color, matrix: ColorMatrix, full_range: bool) -> tuple[int, int, int]:
     """(Y, U, V) of a BGR colour, 0 to 255 each."""
     weights, offsets = yuv_from_rgb(matrix, full_range)
-    y, u, v = (weights @ np.array(color[::-1], np.float64) + offsets).round().astype(int).tolist()
+    y, u, v = (weights @ np.array(color[::-1], np.float64) + offsets).round().clip(0, 255).astype(int).tolist()
     return y, u, v

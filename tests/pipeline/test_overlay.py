@@ -15,13 +15,16 @@ from pipeline.live.blank import blank_scene
 from pipeline.metric import ClearDistance
 from pipeline.overlay import Hud, OverlayPainter, panel
 from pipeline.overlay.ground import GroundPainter, words
-from pipeline.overlay.kernels import blend_color, smooth_boundary, smooth_contour, tint_scene, trace
+from pipeline.overlay.kernels import BLOCK, smooth_boundary, soften, trace
+from pipeline.overlay.levels import Plain, TwoTone, draw_levels, in_eights, ramp_of, two_tone_levels
 from pipeline.overlay.panel import count_road_users
-from pipeline.overlay.pen import Pen, draw_lines, lay_picture
+from pipeline.overlay.pen import Layer, Pen, draw_lines, lay_picture
 from pipeline.overlay.road_users import draw_road_users, rounded_rectangle
 from pipeline.overlay.style import Style, ink_on, instance_color
+from pipeline.overlay.tint import tint_scene
 from pipeline.overlay.yuv_color import yuv_color
-from pipeline.scene import Alert, CameraView, Frame, Scene, YuvImage
+from pipeline.overlay.yuv_tint import lay_road, tint_classes
+from pipeline.scene import Alert, CameraView, Frame, Scene, YuvImage, YuvPlanes
 from pipeline.yuv import fill_planes, yuv_weights
 from tests.pipeline.scenes import BUILDING, ROAD, SKY, in_metres, make_scene, street
 
@@ -124,7 +127,7 @@ class TestPicture:
             for number, x in enumerate(range(0, 560, 20), start=1)
         )
         picture = np.full((480, 640, 3), 110, np.uint8)
-        taken = draw_road_users(picture, crowd, Style.for_size(480, 640), np.zeros((480, 640), np.uint8))
+        taken = draw_road_users(picture, crowd, Style.for_size(480, 640))
         assert len(taken) > 5
         for (x1, y1, x2, y2), (x3, y3, x4, y4) in combinations(taken, 2):
             assert x2 <= x3 or x4 <= x1 or y2 <= y3 or y4 <= y1
@@ -167,6 +170,17 @@ def blended(below: np.ndarray, color: np.ndarray, share: np.ndarray) -> np.ndarr
     return ((below * (256 - share) + color * share) >> 8).astype(np.uint8)
 
 
+def laid(below: np.ndarray, ramp: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """One channel with levels laid over it: what stays and what comes, by level, rounded."""
+    entry = ramp[levels].astype(int)
+    return ((below * (entry >> 16) + (entry & 0xFFFF) + 128) >> 8).astype(np.uint8)
+
+
+def means_of_fours(values: np.ndarray) -> np.ndarray:
+    height, width = values.shape
+    return (values.astype(int).reshape(height // 2, 2, width // 2, 2).sum(axis=(1, 3)) + 2) >> 2
+
+
 @pytest.mark.parametrize("size_hw", [(120, 160), (91, 133)])
 def test_a_frame_that_nobody_looked_at_is_shown_as_it_is(size_hw: tuple[int, int]) -> None:
     image = np.random.default_rng(4).integers(0, 256, (*size_hw, 3), np.uint8)
@@ -206,18 +220,20 @@ class TestKernels:
 
     @settings(max_examples=50, deadline=None)
     @given(
-        mask=arrays.arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8))),
+        levels=arrays.arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8))),
         left=st.integers(-10, 10),
         top=st.integers(-10, 10),
-        opacity=st.integers(0, 256),
+        look=st.sampled_from([Plain((10, 120, 250), 0.7), TwoTone((255, 255, 255), (0, 40, 90)), Pen((9, 9, 9), 3.0)]),
     )
-    def test_blend_color_cuts_off_what_lies_outside(self, mask: np.ndarray, left: int, top: int, opacity: int) -> None:
+    def test_lay_levels_cuts_off_what_lies_outside(
+        self, levels: np.ndarray, left: int, top: int, look: Plain | TwoTone | Pen
+    ) -> None:
         picture = np.random.default_rng(1).integers(0, 256, (6, 7, 3), np.uint8)
-        wide = np.zeros((40, 40), np.int64)
-        wide[top + 15 : top + 15 + mask.shape[0], left + 15 : left + 15 + mask.shape[1]] = mask
-        soft = wide[15:21, 15:22, None]
-        expected = blended(picture.astype(int), np.array([10, 120, 250]), (opacity * (soft + (soft >> 7))) >> 8)
-        blend_color(picture, mask, left, top, 10, 120, 250, opacity)
+        wide = np.zeros((40, 40), np.uint8)
+        wide[top + 15 : top + 15 + levels.shape[0], left + 15 : left + 15 + levels.shape[1]] = levels
+        ramp, inside = ramp_of(look, picture), wide[15:21, 15:22]
+        expected = np.stack([laid(picture[..., channel], ramp[channel], inside) for channel in range(3)], axis=-1)
+        draw_levels(picture, levels, left, top, look)
         np.testing.assert_array_equal(picture, expected)
 
     @settings(max_examples=50, deadline=None)
@@ -241,17 +257,22 @@ class TestKernels:
 
     @settings(max_examples=50, deadline=None)
     @given(
-        contour=arrays.arrays(np.int32, st.tuples(st.integers(1, 40), st.just(2)), elements=st.integers(0, 500)),
-        half=st.integers(0, 4),
-        step=st.integers(1, 4),
+        mask=arrays.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.integers(0, 1)),
+        half=st.integers(1, 10),
+        more=st.tuples(st.integers(0, 3), st.integers(0, 3)),
     )
-    def test_smooth_contour(self, contour: np.ndarray, half: int, step: int) -> None:
-        reach = half if len(contour) > 4 * half else 0
-        around = [np.roll(contour, -offset, axis=0) for offset in range(-reach, reach + 1)]
-        expected = np.mean(around, axis=0)[::step] + 0.5
-        smooth = smooth_contour(contour, half, step)
-        np.testing.assert_allclose(smooth[:-1], expected, rtol=1e-5)
-        np.testing.assert_array_equal(smooth[-1], smooth[0])
+    def test_soften(self, mask: np.ndarray, half: int, more: tuple[int, int]) -> None:
+        left, top = half + more[0], half + more[1]
+        levels = soften(mask, half, left, top)
+        assert levels.shape[0] % 2 == 0
+        assert levels.shape[1] % 8 == 0
+        room = np.zeros(np.add(levels.shape, 2 * half), int)
+        room[half + top :, half + left :][: mask.shape[0], : mask.shape[1]] = mask
+        side = 2 * half + 1
+        sums = np.lib.stride_tricks.sliding_window_view(room, (side, side)).sum(axis=(2, 3))
+        factor = (255 * 65536 + side * side // 2) // (side * side)
+        np.testing.assert_array_equal(levels, (sums * factor + 32768) >> 16)
+        np.testing.assert_allclose(levels, sums * 255 / side**2, atol=0.6)
 
     @settings(max_examples=50, deadline=None)
     @given(
@@ -259,10 +280,10 @@ class TestKernels:
         reach=st.sampled_from([1.5, 3.0, 6.5]),
     )
     def test_trace(self, points: np.ndarray, reach: float) -> None:
-        layer = np.zeros((20, 22), np.uint8)
-        trace(points, reach, layer)
-        nearest = np.full(layer.shape, np.inf)
-        y, x = np.mgrid[:20, :22] + 0.5
+        layer = Layer(20, 40)
+        trace(points, reach, layer.closeness, layer.marked)
+        nearest = np.full(layer.closeness.shape, np.inf)
+        y, x = np.mgrid[:20, : nearest.shape[1]] + 0.5
         for (x1, y1), (x2, y2) in pairwise(points):
             if y1 >= 0 and y2 >= 0:
                 along = np.array([x2 - x1, y2 - y1])
@@ -270,7 +291,18 @@ class TestKernels:
                 share = np.clip(share, 0, 1)
                 nearest = np.minimum(nearest, np.hypot(x - x1 - share * along[0], y - y1 - share * along[1]))
         expected = np.clip(255 * (1 - nearest / reach), 0, 255)
-        np.testing.assert_allclose(layer, np.floor(expected), atol=1)
+        # What strays from a straight line by a quarter of a pixel is one.
+        np.testing.assert_allclose(layer.closeness, np.floor(expected), atol=1 + 0.25 * 255 / reach)
+        for block, (first, end) in enumerate(layer.marked):
+            rows = np.flatnonzero(layer.closeness[:, block * BLOCK : block * BLOCK + BLOCK].any(axis=1))
+            assert not len(rows) or (first <= rows[0] and rows[-1] < end)
+
+    def test_a_line_that_is_nearly_straight_is_traced_as_one(self) -> None:
+        layer, straight = Layer(20, 64), Layer(20, 64)
+        x = np.linspace(4, 60, 20)
+        trace(np.stack([x, 10 + 0.2 * np.sin(x)], axis=1).astype(np.float32), 6.0, layer.closeness, layer.marked)
+        trace(np.array([[4, 10], [60, 10]], np.float32), 6.0, straight.closeness, straight.marked)
+        np.testing.assert_allclose(layer.closeness, straight.closeness, atol=1 + 0.25 * 255 / 6)
 
     def test_rounded_rectangle_is_full_inside_and_empty_in_its_corners(self) -> None:
         mask = rounded_rectangle(20, 60, 6)
@@ -287,6 +319,34 @@ def test_a_line_too_long_is_cut_to_what_fits_and_says_so(available_px: int):
     assert span.text == said or span.text.endswith("...")
     longer = said[: len(span.text)]
     assert span.text == said or panel._line_width([panel._Span(longer + "...", 12, (0, 0, 0))]) > available_px
+
+
+LEVELS = st.one_of(st.just(0), st.just(255), st.integers(0, 255))
+"""Nothing and well inside are gone over faster."""
+
+
+class TestLevels:
+    def test_a_shape_has_its_two_colours_one_upon_the_other(self) -> None:
+        lower, upper = np.array([[0, 128, 255, 255, 255]], np.uint8), np.array([[0, 0, 0, 128, 255]], np.uint8)
+        picture = np.zeros((1, 5, 3), np.uint8)
+        draw_levels(picture, two_tone_levels(lower, upper), 0, 0, TwoTone((200, 200, 200), (0, 100, 0)))
+        np.testing.assert_allclose(picture[0, :, 1], [0, 100, 200, 150, 100], atol=2)
+        np.testing.assert_allclose(picture[0, :, 0], [0, 100, 200, 100, 0], atol=2)
+
+    @pytest.mark.parametrize("look", [Plain((255, 255, 255)), TwoTone((255, 255, 255), (255, 255, 255)),
+                                      Pen((255, 255, 255), 3.0, 0.9, (255, 255, 255), 4.0, 0.7)])  # fmt: skip
+    def test_no_ramp_leads_beyond_white_or_begins_at_level_0(self, look: Plain | TwoTone | Pen) -> None:
+        entries = ramp_of(look, np.zeros((1, 1, 3), np.uint8)).astype(int)
+        assert (255 * (entries >> 16) + (entries & 0xFFFF) + 128 < 256 * 256).all()
+        assert (entries[:, 0] == 256 << 16).all()
+
+    @pytest.mark.parametrize(("left", "top"), [(0, 0), (1, 0), (0, 1), (1, 1)])
+    def test_room_in_eights_changes_nothing(self, left: int, top: int) -> None:
+        shape = np.random.default_rng(5).integers(0, 256, (7, 13), np.uint8)
+        pictures = [np.zeros((20, 40, 3), np.uint8) for _ in range(2)]
+        draw_levels(pictures[0], shape, 9, 5, Plain((1, 2, 255)))
+        draw_levels(pictures[1], in_eights(shape, left, top), 9 - left, 5 - top, Plain((1, 2, 255)))
+        np.testing.assert_array_equal(*pictures)
 
 
 def planar(scene: Scene, matrix: str, full_range: bool = False) -> Scene:
@@ -320,6 +380,14 @@ class TestPlanes:
             assert psnr(ours, theirs) > 38
             assert np.abs(ours.astype(int) - theirs).mean() < 0.6
 
+    def test_rows_that_the_decoder_padded_make_no_difference(self) -> None:
+        scene = planar(make_scene(size_hw=(240, 320)), "bt709")
+        planes = scene.frame.planes
+        padded = (np.pad(plane, ((0, 0), (0, 32)))[:, :-32] for plane in (planes.y, planes.u, planes.v))
+        other = replace(scene, frame=replace(scene.frame, planes=YuvPlanes(*padded, "bt709", full_range=False)))
+        pictures = [OverlayPainter().draw_planes(one, HUD).pixels for one in (scene, other)]
+        np.testing.assert_array_equal(*pictures)
+
     def test_a_picture_belongs_to_whoever_holds_it_and_the_frame_is_untouched(self) -> None:
         scene = planar(make_scene(size_hw=(240, 320)), "bt709")
         before = scene.frame.planes.y.copy()
@@ -341,27 +409,70 @@ class TestPlanes:
         assert isinstance(OverlayPainter().draw_planes(make_scene(size_hw=(241, 320)), HUD), np.ndarray)
 
     @given(
-        arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9))),
-        st.integers(-9, 20),
-        st.integers(-9, 20),
-        st.integers(0, 256),
+        levels=arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 30)), elements=LEVELS),
+        left=st.integers(-31, 60),
+        top=st.integers(-9, 20),
+        look=st.sampled_from(
+            [Plain((10, 200, 30), 0.6), TwoTone((0, 0, 0), (255, 90, 0), 0.8), Pen((5, 99, 200), 4.0)]
+        ),
     )
     @settings(deadline=None)
-    def test_masks_that_leave_the_picture_are_cut_off(
-        self, mask: np.ndarray, left: int, top: int, opacity: int
-    ) -> None:
-        picture = YuvImage(np.full((24, 20), 100, np.uint8), "bt709", False)
-        blend_color(picture, mask, left, top, 10, 200, 30, opacity)
-        share = np.zeros((16, 20))
-        for row, column in np.ndindex(mask.shape):
-            if 0 <= top + row < 16 and 0 <= left + column < 20:
-                share[top + row, left + column] = mask[row, column] / 255 * opacity / 256
-        color = yuv_color((10, 200, 30), "bt709", False)
-        quarter = share.reshape(8, 2, 10, 2).mean(axis=(1, 3))
-        for plane, part, value in zip(
-            (picture.planes.y, picture.planes.u, picture.planes.v), (share, quarter, quarter), color, strict=True
-        ):
-            assert np.abs(plane - (100 * (1 - part) + value * part)).max() < 2.5
+    def test_lay_levels(self, levels: np.ndarray, left: int, top: int, look: Plain | TwoTone | Pen) -> None:
+        """Wherever a shape lies; colour differences by the mean level of four pixels."""
+        picture = YuvImage(np.random.default_rng(1).integers(0, 256, (24, 60), np.uint8), "bt709", False)
+        y, u, v = (plane.copy() for plane in (picture.planes.y, picture.planes.u, picture.planes.v))
+        wide = np.zeros((60, 160), np.uint8)
+        wide[top + 20 : top + 20 + levels.shape[0], left + 40 : left + 40 + levels.shape[1]] = levels
+        inside = wide[20:36, 40:100]
+        draw_levels(picture, levels, left, top, look)
+        ramp, quarter = ramp_of(look, picture), means_of_fours(inside)
+        np.testing.assert_array_equal(picture.planes.y, laid(y, ramp[0], inside))
+        np.testing.assert_array_equal(picture.planes.u, laid(u, ramp[1], quarter))
+        np.testing.assert_array_equal(picture.planes.v, laid(v, ramp[2], quarter))
+
+    @given(
+        ids=arrays.arrays(np.uint8, st.tuples(st.just(6), st.sampled_from([2, 10, 48])), elements=st.integers(0, 40)),
+        tinted=st.sets(st.integers(0, 40), max_size=6),
+    )
+    @settings(deadline=None)
+    def test_tint_classes(self, ids: np.ndarray, tinted: set[int]) -> None:
+        generator, (height, width) = np.random.default_rng(3), ids.shape
+        planes = [generator.integers(0, 256, size, np.uint8) for size in (ids.shape, *[(height // 2, width // 2)] * 2)]
+        share, color = np.zeros(256, np.uint8), generator.integers(0, 256, (256, 3), np.uint8)
+        share[list(tinted)] = generator.integers(1, 256, len(tinted))
+        y, u, v = (np.empty_like(plane) for plane in planes)
+        tint_classes(*planes, ids, np.array(sorted(tinted), np.uint8), share, color, y, u, v)
+        quarter = ids[::2, ::2]
+        for part, (ours, below) in enumerate(zip((y, u, v), planes, strict=True)):
+            where = quarter if part else quarter.repeat(2, axis=0).repeat(2, axis=1)
+            coming = share.astype(int)[where]
+            np.testing.assert_array_equal(ours, (below * (256 - coming) + color[where, part] * coming + 128) >> 8)
+
+    @given(
+        road=arrays.arrays(np.uint8, st.tuples(st.sampled_from([2, 8, 30]), st.sampled_from([2, 14, 64]))),
+        half=st.integers(1, 7),
+        above=st.integers(0, 30),
+    )
+    @settings(deadline=None)
+    def test_lay_road(self, road: np.ndarray, half: int, above: int) -> None:
+        road = (road > 100).astype(np.uint8)
+        road[:above] = 0
+        generator, (height, width) = np.random.default_rng(4), road.shape
+        planes = [generator.integers(0, 256, size, np.uint8) for size in (road.shape, *[(height // 2, width // 2)] * 2)]
+        color, opacity = (generator.integers(0, high, size).astype(np.uint16)
+                          for high, size in ((256, (height, 3)), (241, height)))  # fmt: skip
+        y, u, v = (plane.copy() for plane in planes)
+        lay_road(y, u, v, road, half, color, opacity)
+
+        side = 2 * half + 1
+        room = np.pad(road.astype(int), half, mode="edge")
+        sums = np.lib.stride_tricks.sliding_window_view(room, (side, side)).sum(axis=(2, 3))
+        factor = (opacity.astype(int) * 256 + side * side // 2) // (side * side)
+        share = (sums * factor[:, None] + 128) >> 8
+        assert np.abs(share - sums / side**2 * opacity[:, None]).max() < 1.5
+        for part, (ours, below) in enumerate(zip((y, u, v), planes, strict=True)):
+            over, tone = (means_of_fours(share), color[::2, part]) if part else (share, color[:, part])
+            np.testing.assert_array_equal(ours, (below * (256 - over) + tone.astype(int)[:, None] * over + 128) >> 8)
 
     @pytest.mark.parametrize(("left", "top"), [(4, 6), (5, 6), (4, 7), (5, 7), (0, 0), (13, 11)])
     def test_a_picture_can_be_laid_over_it_anywhere(self, left: int, top: int) -> None:
@@ -376,8 +487,9 @@ class TestPlanes:
         np.testing.assert_array_equal(beside[top : top + 5, left : left + 7], inset)
 
     def test_strokes_leave_the_layer_empty(self) -> None:
-        picture, layer = YuvImage(np.full((36, 33 * 2), 100, np.uint8), "bt709", False), np.zeros((24, 66), np.uint8)
+        picture, layer = YuvImage(np.full((36, 33 * 2), 100, np.uint8), "bt709", False), Layer(24, 66)
         line = np.array([[-5, 3], [30, 12], [80, 20]], np.float32)
         draw_lines(picture, [line], Pen((0, 255, 0), 3.0), layer)
-        assert not layer.any()
+        assert not layer.closeness.any()
+        assert (layer.marked[:, 1] == 0).all()
         assert picture.planes.y[12, 30] == yuv_color((0, 255, 0), "bt709", False)[0]

@@ -8,7 +8,7 @@ import numpy as np
 
 from engines.classes import CITYSCAPES
 from pipeline.overlay.ground import words
-from pipeline.overlay.kernels import tint_scene
+from pipeline.overlay.tint import tint_scene
 
 
 def tinted_by_overlay(image: np.ndarray, class_ids: np.ndarray, opacities: Sequence[float]) -> np.ndarray:
