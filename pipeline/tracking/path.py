@@ -49,11 +49,14 @@ class Encounters:
     reach_s: Floats
 
 
-def foresee(places: Floats, corridor: Corridor | None, motion: VehicleMotion | None, rules: PathRules) -> Encounters:
+def foresee(
+    places: Floats, feet: Floats, corridor: Corridor | None, motion: VehicleMotion | None, rules: PathRules
+) -> Encounters:
     """Look ahead, everybody going on as they do.
 
     Args:
         places: (N, 4) x, y in metres and their rates, relative to the vehicle.
+        feet: (N, 2) where the foot stands that carries them just now.
         corridor: The strip that the vehicle will drive over; straight ahead and nobody in it where it is not known.
         motion: How the vehicle moves; where that is not known, nobody is foreseen to enter.
         rules: What counts.
@@ -62,13 +65,14 @@ def foresee(places: Floats, corridor: Corridor | None, motion: VehicleMotion | N
     reach_m = values[0] + rules.margin_m if corridor is not None else -1.0
     speed = motion.speed_mps if motion is not None else np.nan
     return Encounters(
-        *_foresee(places, reach_m, values[1], values[2], speed, rules.ahead_s, rules.step_s, rules.approach_mps)
+        *_foresee(places, feet, reach_m, values[1], values[2], speed, rules.ahead_s, rules.step_s, rules.approach_mps)
     )
 
 
 @kernel()
 def _foresee(
     places: Floats,
+    feet: Floats,
     reach_m: float,
     slope: float,
     curvature_1_m: float,
@@ -82,7 +86,7 @@ def _foresee(
         x, y, x_rate, y_rate = places[n]
         if x > 0.0 and -x_rate > approach_mps:
             reach[n] = -x / x_rate
-        in_path[n] = x > 0.0 and abs(_beside(slope, curvature_1_m, x, y)) <= reach_m
+        in_path[n] = x > 0.0 and abs(_beside(slope, curvature_1_m, feet[n, 0], feet[n, 1])) <= reach_m
         if in_path[n]:
             enters[n] = 0.0
             continue

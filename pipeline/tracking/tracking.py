@@ -16,10 +16,10 @@ from pipeline.scene import RoadUser, Scene
 from pipeline.tracking.following import Follower, FollowingRules, Sighting
 from pipeline.tracking.odometer import RoadOdometer
 from pipeline.tracking.path import PathRules, foresee
-from pipeline.tracking.places import Feet, carry_boxes, correct_places, deviations_m, predict_places
+from pipeline.tracking.places import Feet, carry_boxes, correct_places, deviations_m, predict_places, standing
 from pipeline.tracking.rows import cut_rows
 from pipeline.tracking.sharing import bridge
-from pipeline.tracking.tracks import BODY, NAMES, kind_of
+from pipeline.tracking.tracks import NAMES
 
 __all__ = ["Tracking", "TrackingRules"]
 
@@ -30,8 +30,9 @@ _HIDE_FEET = {
 }  # fmt: skip
 """What is right below the lowest pixel of somebody whose feet it hides."""
 
-_FOOT_SHARE = 0.5
-"""How much the foot itself counts against the body, for where somebody stands sideways."""
+_FOOT_SHARES = {"person": 0.5, "rider": 1.0}
+"""How much the foot itself counts against the middle of the box, for where somebody stands sideways; nothing for all
+others. A rider's is the tyre, which is steady; the middle of a bicycle that is seen from behind is farther away."""
 
 _RAISED = {"sidewalk", "terrain", "vegetation"}
 
@@ -109,8 +110,8 @@ class Tracking:
         sightings = self._follower.follow(_single(scene, view, corridor), size_hw, now_s, step_s)
         sightings.sort(key=lambda sighting: -sighting.user.area_px)
         if view is not None:
-            self._place(sightings, scene, view, now_s)
-            whereabouts: list[Whereabouts | None] = self._tell(sightings, view, corridor)
+            feet = self._place(sightings, scene, view, now_s)
+            whereabouts: list[Whereabouts | None] = self._tell(sightings, feet, view, corridor)
         else:
             whereabouts = [None] * len(sightings)
         tracks = self._follower.tracks[[sighting.row for sighting in sightings]]
@@ -136,8 +137,8 @@ class Tracking:
             predict_places(follower.tracks, moved, self._motion, step_s)
             carry_boxes(follower.tracks, before, view.packed, step_s)
 
-    def _place(self, sightings: list[Sighting], scene: Scene, view: RoadView, now_s: float) -> None:
-        """See where feet stand."""
+    def _place(self, sightings: list[Sighting], scene: Scene, view: RoadView, now_s: float) -> Floats:
+        """See where feet stand: (N, 2) in metres, of those that carry somebody just now."""
         class_ids = scene.segmentation.class_ids
         height, width = class_ids.shape
         hides, raised = _grounds(scene.segmentation.classes)
@@ -155,12 +156,15 @@ class Tracking:
             pixel_std_px=self._rules.foot_std_px * height / 360.0,
         )
         correct_places(self._follower.tracks, feet, view, self._motion, now_s)
+        return standing(self._follower.tracks["place"][feet.rows], lowest, is_hidden, view.packed)
 
-    def _tell(self, sightings: list[Sighting], view: RoadView, corridor: Corridor | None) -> list[Whereabouts | None]:
+    def _tell(
+        self, sightings: list[Sighting], feet: Floats, view: RoadView, corridor: Corridor | None
+    ) -> list[Whereabouts | None]:
         """Everybody's whereabouts."""
         tracks = self._follower.tracks[[sighting.row for sighting in sightings]]
         places, motion = tracks["place"], self._motion
-        encounters = foresee(places, corridor, motion, self._rules.path)
+        encounters = foresee(places, feet, corridor, motion, self._rules.path)
         variances = tracks["place_covariance"][:, (2, 3), (2, 3)].mean(axis=1)
         columns = (
             places.tolist(),
@@ -223,7 +227,7 @@ def _middles(sightings: list[Sighting], width: int) -> Floats:
         if left == 0 or right == width:
             columns[n] = user.foot_px[0]
         else:
-            share = _FOOT_SHARE if kind_of(user.class_name) == BODY else 0.0
+            share = _FOOT_SHARES.get(user.class_name, 0.0)
             columns[n] = share * user.foot_px[0] + (1.0 - share) * 0.5 * (left + right)
     return columns
 
