@@ -27,6 +27,7 @@ from pipeline.tracking.tracks import NAMES, TRACK, Tracks, boxes_of, kind_of, ne
 __all__ = ["Follower", "FollowingRules", "Sighting"]
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class FollowingRules:
         covered: A blob hides somebody of whom it covers at least this share.
         fit: Cuts through a blob are undone where a part overlaps with what is expected by less.
         memory_s: How long it takes to change one's mind about a class.
+        sure: So much evidence makes somebody of what is seen. A sighting is worth its confidence, ...
+        whole_px: ... and less where it has fewer pixels than that, in a picture 360 rows high.
     """
 
     hidden_s: float = 1.6
@@ -50,11 +53,13 @@ class FollowingRules:
     covered: float = 0.6
     fit: float = 0.5
     memory_s: float = 0.7
+    sure: float = 1.8
+    whole_px: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """Somebody who is seen in this picture: `row` of the table is its track.
+    """What is seen in this picture and followed: `row` of the table is its track.
 
     Attributes:
         row: Row of `Follower.tracks`.
@@ -103,7 +108,7 @@ class Follower:
             step_s: Since the last.
 
         Returns:
-            Everybody who is seen, in no order.
+            Everybody who is seen, in no order; also those who have no id yet.
         """
         tracks = self.tracks
         expected, deviations = predicted_xyxy(tracks)
@@ -128,6 +133,29 @@ class Follower:
         for number, others in guests.items():
             sightings += self._share(seen[number], [owner[number], *others], expected, now_s)
         return sightings + [self._welcome(seen[number], now_s) for number in range(len(seen)) if number not in owner]
+
+    def confirm(self, sightings: Sequence[Sighting], urgent: Flags, height: int) -> Flags:
+        """Give ids to those whom enough speaks for, so that scraps that flicker use up none.
+
+        Args:
+            sightings: Everybody who is seen.
+            urgent: (N,) who is believed at once.
+            height: Of the picture.
+
+        Returns:
+            (N,) who has an id. Who had one keeps it.
+        """
+        if not sightings:
+            return np.zeros(0, np.bool_)
+        rows = np.array([sighting.row for sighting in sightings], np.int64)
+        seen = np.array([(sighting.user.confidence, sighting.user.area_px) for sighting in sightings], np.float64)
+        whole_px = self._rules.whole_px * (height / 360.0) ** 2
+        ids, evidence = self.tracks["id"], self.tracks["evidence"]
+        evidence[rows] += seen[:, 0] * np.minimum(seen[:, 1] / whole_px, 1.0)
+        fresh = rows[(ids[rows] == 0) & (urgent | (evidence[rows] >= self._rules.sure))]
+        ids[fresh] = self._next_id + np.arange(len(fresh))
+        self._next_id += len(fresh)
+        return np.asarray(ids[rows] > 0)
 
     def _uncut(self, seen: list[RoadUser], owner: dict[int, int], boxes: Floats, expected: Floats) -> None:
         """Undo cuts through a blob that contradict those who have been followed so far.
@@ -225,8 +253,7 @@ class Follower:
 
     def _welcome(self, user: RoadUser, now_s: float) -> Sighting:
         """Somebody new."""
-        row, box = new_track(self._next_id, user, now_s), np.array(user.box_xyxy, np.float64)
-        self._next_id += 1
+        row, box = new_track(user, now_s), np.array(user.box_xyxy, np.float64)
         row["fill"] = user.area_px / ((box[2] - box[0]) * (box[3] - box[1]))
         table = np.array([row], TRACK)
         start_box(table, box)

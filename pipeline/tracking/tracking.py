@@ -24,6 +24,7 @@ from pipeline.tracking.tracks import NAMES
 __all__ = ["Tracking", "TrackingRules"]
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 _HIDE_FEET = {
     "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "pole", "traffic sign", "fence", "wall",
@@ -47,6 +48,8 @@ class TrackingRules:
         longest_gap_s: After a longer gap between two frames nobody is recognised.
         kerb_m: How high pavements are taken to be; European kerbs are 10 to 15 cm.
         foot_std_px: How well a foot is seen, in pixels of a picture 360 rows high.
+        near_m: Who is nearer than that and in the path, or will be, is believed at the first sight.
+        near_px: Where nothing is known in metres, who shows so many pixels, in a picture 360 rows high.
     """
 
     following: FollowingRules = field(default_factory=FollowingRules)
@@ -54,6 +57,8 @@ class TrackingRules:
     longest_gap_s: float = 1.6
     kerb_m: float = 0.12
     foot_std_px: float = 1.0
+    near_m: float = 50.0
+    near_px: float = 1000.0
 
 
 class Tracking:
@@ -79,6 +84,7 @@ class Tracking:
         self._odometer = RoadOdometer()
         self._motion: VehicleMotion | None = None
         self._now_s: float | None = None
+        self._is_first = True
         self._size_hw: tuple[int, int] | None = None
 
     def follow(self, scene: Scene, road: RoadScene | None = None) -> Scene:
@@ -109,17 +115,24 @@ class Tracking:
         self._predict(scene, view, now_s, step_s)
         sightings = self._follower.follow(_single(scene, view, corridor), size_hw, now_s, step_s)
         sightings.sort(key=lambda sighting: -sighting.user.area_px)
+        whereabouts: list[Whereabouts | None] = [None] * len(sightings)
         if view is not None:
             feet = self._place(sightings, scene, view, now_s)
-            whereabouts: list[Whereabouts | None] = self._tell(sightings, feet, view, corridor)
-        else:
-            whereabouts = [None] * len(sightings)
+            whereabouts = self._tell(sightings, feet, view, corridor)
+        known = self._follower.confirm(sightings, self._urgent(sightings, whereabouts, size_hw[0]), size_hw[0])
+        self._is_first = False
         tracks = self._follower.tracks[[sighting.row for sighting in sightings]]
         users = tuple(
             _named(sighting.user, identity, NAMES[name], told)
-            for sighting, identity, name, told in zip(
-                sightings, tracks["id"].tolist(), tracks["votes"].argmax(axis=1).tolist(), whereabouts, strict=True
+            for sighting, identity, name, told, is_known in zip(
+                sightings,
+                tracks["id"].tolist(),
+                tracks["votes"].argmax(axis=1).tolist(),
+                whereabouts,
+                known.tolist(),
+                strict=True,
             )
+            if is_known
         )
         return replace(
             scene, road_users=users, road=replace(road, motion=self._motion) if road is not None else scene.road
@@ -157,6 +170,26 @@ class Tracking:
         )
         correct_places(self._follower.tracks, feet, view, self._motion, now_s)
         return standing(self._follower.tracks["place"][feet.rows], lowest, is_hidden, view.packed)
+
+    def _urgent(self, sightings: list[Sighting], whereabouts: list[Whereabouts | None], height: int) -> Flags:
+        """(N,) who is believed at once: near and in the path; and everybody in a first picture, which has none before.
+
+        So no alert of somebody near waits for a second look, and still images tell of everybody they show.
+        """
+        rules = self._rules
+        near_px = rules.near_px * (height / 360.0) ** 2
+        return np.array(
+            [
+                self._is_first
+                or (
+                    sighting.user.area_px >= near_px
+                    if told is None
+                    else told.enters_path_in_s is not None and told.distance_m <= rules.near_m
+                )
+                for sighting, told in zip(sightings, whereabouts, strict=True)
+            ],
+            np.bool_,
+        )
 
     def _tell(
         self, sightings: list[Sighting], feet: Floats, view: RoadView, corridor: Corridor | None

@@ -25,7 +25,8 @@ BODY, VEHICLE = 1, 2
 
 TRACK = np.dtype(
     [
-        ("id", np.int64),
+        ("id", np.int64),  # 0 until there is enough evidence that it is somebody.
+        ("evidence", np.float64),
         ("kind", np.int64),
         ("votes", np.float64, (len(NAMES),)),  # For each class, fading.
         ("born_s", np.float64),
@@ -57,10 +58,10 @@ def boxes_of(users: list[RoadUser]) -> NDArray[np.float64]:
     return np.array([user.box_xyxy for user in users], np.float64).reshape(-1, 4)
 
 
-def new_track(identity: int, user: RoadUser, now_s: float) -> Any:
+def new_track(user: RoadUser, now_s: float) -> Any:
     """The row of somebody who was seen for the first time."""
     row = np.zeros((), TRACK)
-    row["id"], row["kind"] = identity, kind_of(user.class_name)
+    row["kind"] = kind_of(user.class_name)
     row["votes"][NAMES.index(user.class_name)] = 1.0
     row["born_s"] = row["seen_s"] = now_s
     row["sightings"] = 1
