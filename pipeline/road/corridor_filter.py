@@ -1,12 +1,15 @@
 """`CorridorFilter`: the strip of road over time, so that masks that are wrong do not throw it about.
 
-Two that know nothing of each other tell of it. Masks show the borders of the road, and are wrong about them for a
-second at a time where parked cars hide them. The vehicle's own motion shows how the road bends under it, since vehicles
-drive along their roads and turn as those bend (the sensors of Polychronopoulos et al., "Sensor fusion for predicting
-vehicles' path for collision avoidance systems", 2007, with the camera's own view of the motion for a gyroscope).
+Two tell of it that know nothing of each other. Masks show the borders of the road, and are wrong about them for a
+second at a time where parked cars hide them: a Kalman filter (1960) carries what they show along with the vehicle. And
+vehicles mostly drive along their road and turn as it bends, so their own motion shows it too (Polychronopoulos et al.,
+"Sensor fusion for predicting vehicles' path for collision avoidance systems", 2007). The second is believed as far as
+it fits the first: who changes lanes or turns off does not drive along the road, and the masks say so.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,39 +20,46 @@ __all__ = ["CorridorFilter"]
 
 FloatArray = NDArray[np.float64]
 
-_SLOPE_DRIFT, _BEND_DRIFT_1_M = 0.02, 0.003
+_SLOPE_DRIFT, _BEND_DRIFT_1_M = 0.015, 0.002
 """By how much slope and curvature change within a second by themselves: steering within the lane, bends that begin."""
 
 _STANDING_DRIFT = 0.05
 """The slope's, where nobody knows how the vehicle moves."""
 
 _LASTING_S = 1.0
-"""What tells of the strip makes the same mistakes for so long: a picture counts for its share of that."""
-
-_ALONG_STD = 0.012
-"""How far off the road's direction vehicles head, ..."""
-
-_STEERING_STD_1_M = 0.0007
-"""... how far off its curvature they steer while they keep their place, ..."""
-
-_TURN_STD_RAD_S = 0.003
-"""... and how well their turning is seen."""
-
-_SLOWEST_MPS = 2.0
-"""Who drives more slowly manoeuvres: that says nothing of the road."""
+"""Masks make the same mistakes for so long: each counts for its share of that."""
 
 _GATE = 9.0
 """A strip that is farther off than three deviations counts less and less (Huber 1964)."""
+
+_ALONG_STD = 0.015
+"""How far off the direction of their road vehicles head, ..."""
+
+_STEERING_STD_1_M = 0.0015
+"""... how far off its curvature they steer while they keep their place on it, ..."""
+
+_TURN_STD_RAD_S = 0.003
+"""... and how well their turning is seen, ..."""
+
+_TURN_S = 0.5
+"""... taken over so long."""
+
+_FITS = 2.0
+"""Squared deviations between masks and motion from which on motion is believed less, and soon not at all."""
+
+_SLOWEST_MPS = 2.0
+"""Who drives more slowly manoeuvres: that says nothing of the road."""
 
 _GAP_S = 1.0
 
 
 class CorridorFilter:
-    """A Kalman filter (1960) of slope and curvature. Owned by one thread."""
+    """Slope and curvature of the strip. Owned by one thread."""
 
     def __init__(self) -> None:
         self._values = np.zeros(2)
         self._covariance = np.zeros((2, 2))
+        self._bend_1_m: float | None = None  # As the vehicle turns.
         self._time_s: float | None = None
 
     def update(self, found: Corridor, time_s: float, motion: VehicleMotion | None) -> Corridor:
@@ -67,25 +77,15 @@ class CorridorFilter:
         self._time_s = time_s
         seen = np.array([found.slope, found.curvature_1_m])
         if not 0.0 <= step_s <= _GAP_S:
-            self._values, self._covariance = seen, found.covariance
+            self._values, self._covariance, self._bend_1_m = seen, found.covariance, None
             return found
-        self._predict(step_s, motion)
         if step_s > 0.0:
-            less = max(_LASTING_S / step_s, 1.0)
-            self._take_in(seen, found.covariance * less, _GATE)
-            if motion is not None and motion.speed_mps >= _SLOWEST_MPS:
-                self._take_in(*_driven(motion, less), np.inf)
-        return Corridor(found.half_width_m, float(self._values[0]), float(self._values[1]), self._covariance)
-
-    def _take_in(self, seen: FloatArray, noise: FloatArray, gate: float) -> None:
-        """Slope and curvature as something tells them, and the covariance of that."""
-        off = seen - self._values
-        distance = float(off @ np.linalg.solve(self._covariance + noise, off))
-        noise = noise * max(1.0, distance / gate)
-        gain = self._covariance @ np.linalg.inv(self._covariance + noise)
-        self._values = self._values + gain @ off
-        rest = self._covariance - gain @ self._covariance
-        self._covariance = 0.5 * (rest + rest.T)
+            self._predict(step_s, motion)
+            off = _off(self._values, self._covariance, seen, found.covariance)
+            less = max(_LASTING_S / step_s, 1.0) * max(1.0, off / _GATE)
+            self._values, self._covariance = _fuse(self._values, self._covariance, seen, found.covariance * less)
+        values, covariance = self._with_motion(step_s, motion)
+        return Corridor(found.half_width_m, float(values[0]), float(values[1]), covariance)
 
     def _predict(self, step_s: float, motion: VehicleMotion | None) -> None:
         """The strip as seen from where the vehicle is now: it has driven on and turned."""
@@ -96,8 +96,31 @@ class CorridorFilter:
         self._values = moves @ self._values - np.array([turn, 0.0])
         self._covariance = moves @ self._covariance @ moves.T + step_s * np.diag([drift**2, _BEND_DRIFT_1_M**2])
 
+    def _with_motion(self, step_s: float, motion: VehicleMotion | None) -> tuple[FloatArray, FloatArray]:
+        """What masks have shown, and the vehicle's motion as far as it fits that; it leaves no trace in the filter."""
+        if motion is None or motion.speed_mps < _SLOWEST_MPS:
+            self._bend_1_m = None
+            return self._values, self._covariance
+        bend_1_m = motion.yaw_rate_rad_s / motion.speed_mps
+        if self._bend_1_m is not None:
+            bend_1_m = self._bend_1_m + (1.0 - math.exp(-step_s / _TURN_S)) * (bend_1_m - self._bend_1_m)
+        self._bend_1_m = bend_1_m
+        std_1_m = math.hypot(_STEERING_STD_1_M, _TURN_STD_RAD_S / motion.speed_mps)
+        driven, noise = np.array([0.0, bend_1_m]), np.diag([_ALONG_STD**2, std_1_m**2])
+        off = _off(self._values, self._covariance, driven, noise)
+        return _fuse(self._values, self._covariance, driven, noise * max(1.0, off / _FITS) ** 2)
 
-def _driven(motion: VehicleMotion, less: float) -> tuple[FloatArray, FloatArray]:
-    """Slope and curvature of a road along which a vehicle moves like that, and their covariance, `less` times as sure."""
-    bend_std_1_m = np.hypot(_STEERING_STD_1_M, _TURN_STD_RAD_S / motion.speed_mps)
-    return np.array([0.0, motion.yaw_rate_rad_s / motion.speed_mps]), np.diag([_ALONG_STD**2, bend_std_1_m**2]) * less
+
+def _off(values: FloatArray, covariance: FloatArray, others: FloatArray, noise: FloatArray) -> float:
+    """Squared deviations between the two (Mahalanobis 1936)."""
+    difference = others - values
+    return float(difference @ np.linalg.solve(covariance + noise, difference))
+
+
+def _fuse(
+    values: FloatArray, covariance: FloatArray, others: FloatArray, noise: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Values (2,) and covariance (2, 2) of both together."""
+    gain = covariance @ np.linalg.inv(covariance + noise)
+    rest = covariance - gain @ covariance
+    return values + gain @ (others - values), 0.5 * (rest + rest.T)
