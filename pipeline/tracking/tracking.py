@@ -196,9 +196,11 @@ class Tracking:
         self, sightings: list[Sighting], feet: Floats, view: RoadView, corridor: Corridor | None
     ) -> list[Whereabouts | None]:
         """Everybody's whereabouts."""
-        tracks = self._follower.tracks[[sighting.row for sighting in sightings]]
+        rows = [sighting.row for sighting in sightings]
+        tracks = self._follower.tracks[rows]
         places, motion = tracks["place"], self._motion
-        encounters = foresee(places, feet, corridor, motion, self._rules.path)
+        encounters = foresee(places, feet, tracks["in_path"], corridor, motion, self._rules.path)
+        self._follower.tracks["in_path"][rows] = np.where(encounters.in_path, 1, -1) if corridor is not None else 0
         variances = tracks["place_covariance"][:, (2, 3), (2, 3)].mean(axis=1)
         columns = (
             places.tolist(),

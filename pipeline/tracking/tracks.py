@@ -37,6 +37,7 @@ TRACK = np.dtype(
         ("box_rate", np.float64, (4,)),  # The same, each second.
         ("box_covariance", np.float64, (4, 3)),  # Of each with its rate: value, both, rate.
         ("fill", np.float64),  # Share of its box that is its mask.
+        ("in_path", np.int64),  # 1 in the path when last seen, -1 not, 0 nobody knows.
         ("placed", np.bool_),  # Whether what follows is known.
         ("placed_s", np.float64),  # When its foot was last seen on the ground.
         ("strange", np.int64),  # How many feet in a row were not where it was expected.

@@ -122,6 +122,9 @@ def test_a_foot_that_jumps_once_is_not_believed_and_one_that_stays_is():
     assert now == pytest.approx(25.0, abs=0.5)
 
 
+UNKNOWN = np.zeros(6, np.int64)
+
+
 def test_who_will_be_in_the_path_is_foreseen():
     corridor = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2)))
     motion = VehicleMotion(8.0, 0.1, 0.0, 0.01)
@@ -135,14 +138,14 @@ def test_who_will_be_in_the_path_is_foreseen():
             [24.0, 0.0, 1.0, 0.0],  # Drives off.
         ]
     )
-    told = foresee(places, places[:, :2], corridor, motion, PathRules(margin_m=0.3))
+    told = foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, motion, PathRules(margin_m=0.3))
     assert told.in_path.tolist() == [True, False, False, False, False, True]
     assert told.enters_s[[0, 5]].tolist() == [0.0, 0.0]
     assert told.enters_s[1] == pytest.approx(2.05, abs=0.06)  # In steps of a tenth
     assert np.isnan(told.enters_s[[2, 3, 4]]).all()
     assert told.reach_s[:4] == pytest.approx(np.full(4, 3.0))
     assert np.isnan(told.reach_s[5])
-    unknown = foresee(places, places[:, :2], corridor, None, PathRules())
+    unknown = foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules())
     assert np.isnan(unknown.enters_s[[1, 2, 3, 4]]).all()
 
 
@@ -150,9 +153,17 @@ def test_the_foot_on_the_ground_says_who_is_in_the_path():
     corridor = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2)))
     places = np.array([[12.0, 1.5, -8.0, 0.0], [12.0, 1.3, -8.0, 0.0]])
     feet = np.array([[12.0, 1.2], [12.0, 1.6]])
-    told = foresee(places, feet, corridor, None, PathRules(margin_m=0.3))
+    told = foresee(places, feet, UNKNOWN[: len(places)], corridor, None, PathRules(margin_m=0.3))
     assert told.in_path.tolist() == [True, False]
     assert told.enters_s[0] == 0.0
+
+
+def test_who_walks_along_the_edge_of_the_path_does_not_flicker():
+    corridor, rules = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2))), PathRules(margin_m=0.3, hold_m=0.03)
+    places = np.array([[12.0, 1.42, -8.0, 0.0], [12.0, 1.38, -8.0, 0.0], [12.0, 1.44, -8.0, 0.0]])
+    for before, told in ((1, [True, True, False]), (-1, [False, False, False]), (0, [False, True, False])):
+        found = foresee(places, places[:, :2], np.full(3, before), corridor, None, rules)
+        assert found.in_path.tolist() == told
 
 
 def test_a_foot_stands_in_its_own_direction_as_far_ahead_as_was_filtered():
@@ -167,7 +178,10 @@ def test_the_path_bends_with_the_road():
     corridor = Corridor(1.1, 0.0, 1 / 60, np.zeros((2, 2)))
     y_m = 0.5 * 24.0**2 / 60
     places = np.array([[24.0, y_m, -8.0, 0.0], [24.0, 0.0, -8.0, 0.0]])
-    assert foresee(places, places[:, :2], corridor, None, PathRules()).in_path.tolist() == [True, False]
+    assert foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules()).in_path.tolist() == [
+        True,
+        False,
+    ]
 
 
 def test_the_box_of_a_parked_car_moves_as_its_place_does():
