@@ -98,8 +98,8 @@ class Tracking:
         Returns:
             The scene with stable ids and lasting classes, and, with a view of the road, everybody's whereabouts; its
             `road` is `road`, with the motion of the vehicle. Of whom too little has been seen to be sure of is not in
-            it yet (`FollowingRules.sure`), unless he is near and in the path. A scene without a signal is given back as it is: it says
-            nothing, and time goes on.
+            it yet (`FollowingRules.sure`), unless near and in the path. A scene without a signal is given back as it
+            is: it says nothing, and time goes on.
         """
         if not scene.has_signal:
             return scene
