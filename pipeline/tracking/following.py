@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.jit import kernel
 from pipeline.scene import RoadUser
 from pipeline.tracking.association import assign, costs, overlap
 from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
@@ -27,6 +28,7 @@ from pipeline.tracking.tracks import NAMES, TRACK, Tracks, boxes_of, kind_of, ne
 __all__ = ["Follower", "FollowingRules", "Sighting"]
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
@@ -134,28 +136,23 @@ class Follower:
             sightings += self._share(seen[number], [owner[number], *others], expected, now_s)
         return sightings + [self._welcome(seen[number], now_s) for number in range(len(seen)) if number not in owner]
 
-    def confirm(self, sightings: Sequence[Sighting], urgent: Flags, height: int) -> Flags:
+    def confirm(self, rows: Longs, sightings: Sequence[Sighting], urgent: Flags, height: int) -> Flags:
         """Give ids to those whom enough speaks for, so that scraps that flicker use up none.
 
         Args:
-            sightings: Everybody who is seen.
+            rows: (N,) of the table, of those who are seen.
+            sightings: The same, with what is seen of them.
             urgent: (N,) who is believed at once.
             height: Of the picture.
 
         Returns:
             (N,) who has an id. Who had one keeps it.
         """
-        if not sightings:
-            return np.zeros(0, np.bool_)
-        rows = np.array([sighting.row for sighting in sightings], np.int64)
-        seen = np.array([(sighting.user.confidence, sighting.user.area_px) for sighting in sightings], np.float64)
         whole_px = self._rules.whole_px * (height / 360.0) ** 2
-        ids, evidence = self.tracks["id"], self.tracks["evidence"]
-        evidence[rows] += seen[:, 0] * np.minimum(seen[:, 1] / whole_px, 1.0)
-        fresh = rows[(ids[rows] == 0) & (urgent | (evidence[rows] >= self._rules.sure))]
-        ids[fresh] = self._next_id + np.arange(len(fresh))
-        self._next_id += len(fresh)
-        return np.asarray(ids[rows] > 0)
+        users = [sighting.user for sighting in sightings]
+        worth = np.array([user.confidence * min(user.area_px / whole_px, 1.0) for user in users], np.float64)
+        self._next_id, known = _confirm(self.tracks, rows, worth, urgent, self._rules.sure, self._next_id)
+        return known
 
     def _uncut(self, seen: list[RoadUser], owner: dict[int, int], boxes: Floats, expected: Floats) -> None:
         """Undo cuts through a blob that contradict those who have been followed so far.
@@ -259,6 +256,22 @@ class Follower:
         start_box(table, box)
         self.tracks = np.concatenate([self.tracks, table])
         return Sighting(len(self.tracks) - 1, user)
+
+
+@kernel()
+def _confirm(tracks: Tracks, rows: Longs, worth: Floats, urgent: Flags, sure: float, next_id: int) -> tuple[int, Flags]:
+    """The next id that is free, and (N,) who has one; `worth` (N,) is what a sighting counts as evidence."""
+    known = np.ones(len(rows), np.bool_)
+    for n in range(len(rows)):
+        track = tracks[rows[n]]
+        track["evidence"] += worth[n]
+        if track["id"] == 0:
+            if urgent[n] or track["evidence"] >= sure:
+                track["id"] = next_id
+                next_id += 1
+            else:
+                known[n] = False
+    return next_id, known
 
 
 def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple[list[int], int]]) -> None:

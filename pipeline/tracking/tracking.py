@@ -24,6 +24,7 @@ from pipeline.tracking.tracks import NAMES
 __all__ = ["Tracking", "TrackingRules"]
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 _HIDE_FEET = {
@@ -116,19 +117,20 @@ class Tracking:
         self._predict(scene, view, now_s, step_s)
         sightings = self._follower.follow(_single(scene, view, corridor), size_hw, now_s, step_s)
         sightings.sort(key=lambda sighting: -sighting.user.area_px)
+        rows = np.array([sighting.row for sighting in sightings], np.int64)
         whereabouts: list[Whereabouts | None] = [None] * len(sightings)
         if view is not None:
-            feet = self._place(sightings, scene, view, now_s)
-            whereabouts = self._tell(sightings, feet, view, corridor)
-        known = self._follower.confirm(sightings, self._urgent(sightings, whereabouts, size_hw[0]), size_hw[0])
+            feet = self._place(rows, sightings, scene, view, now_s)
+            whereabouts = self._tell(rows, feet, view, corridor)
+        known = self._follower.confirm(rows, sightings, self._urgent(sightings, whereabouts, size_hw[0]), size_hw[0])
         self._is_first = False
-        tracks = self._follower.tracks[[sighting.row for sighting in sightings]]
+        tracks = self._follower.tracks
         users = tuple(
             _named(sighting.user, identity, NAMES[name], told)
             for sighting, identity, name, told, is_known in zip(
                 sightings,
-                tracks["id"].tolist(),
-                tracks["votes"].argmax(axis=1).tolist(),
+                tracks["id"][rows].tolist(),
+                tracks["votes"][rows].argmax(axis=1).tolist(),
                 whereabouts,
                 known.tolist(),
                 strict=True,
@@ -151,7 +153,7 @@ class Tracking:
             predict_places(follower.tracks, moved, self._motion, step_s)
             carry_boxes(follower.tracks, before, view.packed, step_s)
 
-    def _place(self, sightings: list[Sighting], scene: Scene, view: RoadView, now_s: float) -> Floats:
+    def _place(self, rows: Longs, sightings: list[Sighting], scene: Scene, view: RoadView, now_s: float) -> Floats:
         """See where feet stand: (N, 2) in metres, of those that carry somebody just now."""
         class_ids = scene.segmentation.class_ids
         height, width = class_ids.shape
@@ -162,7 +164,7 @@ class Tracking:
         is_cut = lowest[:, 1] >= height
         is_hidden = hides[below] | is_cut
         feet = Feet(
-            rows=np.array([sighting.row for sighting in sightings], np.int64),
+            rows=rows,
             pixels=np.stack([_middles(sightings, width), lowest[:, 1]], axis=1),
             doubt=np.where(is_cut, 3.0, np.where(is_hidden, 5.0, 1.0)),
             hidden=is_hidden,
@@ -170,7 +172,7 @@ class Tracking:
             pixel_std_px=self._rules.foot_std_px * height / 360.0,
         )
         correct_places(self._follower.tracks, feet, view, self._motion, now_s)
-        return standing(self._follower.tracks["place"][feet.rows], lowest, is_hidden, view.packed)
+        return standing(self._follower.tracks["place"][rows], lowest, is_hidden, view.packed)
 
     def _urgent(self, sightings: list[Sighting], whereabouts: list[Whereabouts | None], height: int) -> Flags:
         """(N,) who is believed at once: near and in the path; and everybody in a first picture, which has none before.
@@ -178,25 +180,21 @@ class Tracking:
         So no alert of somebody near waits for a second look, and still images tell of everybody they show.
         """
         rules = self._rules
+        if self._is_first:
+            return np.ones(len(sightings), np.bool_)
         near_px = rules.near_px * (height / 360.0) ** 2
         return np.array(
             [
-                self._is_first
-                or (
-                    sighting.user.area_px >= near_px
-                    if told is None
-                    else told.enters_path_in_s is not None and told.distance_m <= rules.near_m
-                )
+                sighting.user.area_px >= near_px
+                if told is None
+                else told.enters_path_in_s is not None and told.distance_m <= rules.near_m
                 for sighting, told in zip(sightings, whereabouts, strict=True)
             ],
             np.bool_,
         )
 
-    def _tell(
-        self, sightings: list[Sighting], feet: Floats, view: RoadView, corridor: Corridor | None
-    ) -> list[Whereabouts | None]:
+    def _tell(self, rows: Longs, feet: Floats, view: RoadView, corridor: Corridor | None) -> list[Whereabouts | None]:
         """Everybody's whereabouts."""
-        rows = [sighting.row for sighting in sightings]
         tracks = self._follower.tracks[rows]
         places, motion = tracks["place"], self._motion
         encounters = foresee(places, feet, tracks["in_path"], corridor, motion, self._rules.path)

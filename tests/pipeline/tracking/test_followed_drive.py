@@ -47,7 +47,7 @@ def test_distances_are_right_to_3_percent(followed: FollowedDrive):
 def test_who_is_in_the_path_is_known(followed: FollowedDrive):
     pairs = followed.pairs
     near = pairs.where(pairs["distance_m"] <= 40.0)
-    # Both are due to be 0.98, and are, off the edge of the path: 0.994 and 1.000. At its very edge they are 0.96 and 0.94,
+    # Both are due to be 0.98, and are, off the edge of the path: 0.994 and 1.000. At its very edge 0.96 and 0.94,
     # and 0.64 and 0.87 on seed 6, where somebody rides along it.
     assert min(near.path_precision_recall(0.25)) >= 0.98
     assert min(near.path_precision_recall(0.0)) >= 0.6
