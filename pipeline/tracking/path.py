@@ -77,7 +77,7 @@ def foresee(
         *_foresee(
             places,
             feet,
-            reach_m + rules.hold_m * before,
+            np.asarray(reach_m + rules.hold_m * before, np.float64),
             reach_m,
             values[1],
             values[2],
