@@ -49,7 +49,8 @@ class TrackingRules:
         longest_gap_s: After a longer gap between two frames nobody is recognised.
         kerb_m: How high pavements are taken to be; European kerbs are 10 to 15 cm.
         foot_std_px: How well a foot is seen, in pixels of a picture 360 rows high.
-        near_m: Who is nearer than that and in the path, or will be, is believed at the first sight.
+        near_m: Who is nearer than that and in the path, or will be, is believed at the first sight: as far as alerts
+            reach (`pipeline.alerts.AlertRules.farthest_m`), so that none of them waits.
         near_px: Where nothing is known in metres, who shows so many pixels, in a picture 360 rows high.
     """
 
