@@ -5,8 +5,8 @@
 
 The classes are the true ones (ids are not: road users are cut out of the class map as always), or with --network those
 of clearway-lite. The camera's pose is its mean over the drive, as `calibrate ground` would find it. The corridor is
-found from the mask; with --true-corridor it is the lane that the vehicle keeps to, which leaves the corridor's own
-errors out. Who counts: `evaluation.followed_drive`.
+found from masks and the vehicle's motion as `pipeline.situation` does; with --true-corridor it is the lane that the
+vehicle keeps to, which leaves the corridor's own errors out. Who counts: `evaluation.followed_drive`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,14 @@ from pipeline.metric import ClearDistance, FreeSpace, RoadScene
 from pipeline.perception import Perception
 from pipeline.postprocess import OBSTACLES, encode_runs, find_drivable, find_road_users
 from pipeline.road import find_corridor
+from pipeline.road.corridor_filter import CorridorFilter
 from pipeline.scene import Frame, Scene, Segmentation
 from pipeline.synthetic import SyntheticDrive, SyntheticFrame
 from pipeline.timings import StageTimings
 from pipeline.tracking import Tracking, TrackingRules
 
 HALF_WIDTH_M = 1.1
+FRAME_RATE_HZ = 30.0
 _NOTHING = np.zeros(0)
 CLEAR = ClearDistance(0.0, 0.0, is_open=True, place_px=None)
 FREE_SPACE = FreeSpace(_NOTHING, np.zeros((0, 2)), _NOTHING, _NOTHING)
@@ -50,30 +52,34 @@ def main() -> None:
     parser.add_argument("--true-corridor", action="store_true", help="the lane itself instead of what the mask shows")
     args = parser.parse_args()
     identities: dict[str, list[Identity]] = {"all": [], "people": [], "vehicles": []}
-    pairs = Pairs([])
+    pairs, ids = Pairs([]), 0
     for seed in args.seeds:
         figures = follow(seed, args.frames, network=args.network, true_path=args.true_corridor)
         for group, found in identities.items():
             found.append(figures.identity(group))
-        pairs += figures.pairs
+        pairs, ids = pairs + figures.pairs, ids + figures.ids
         print(
             f"seed {seed}:", ", ".join(_identity(group, found[-1:]) for group, found in identities.items()), flush=True
         )
     print("all:", ", ".join(_identity(group, found) for group, found in identities.items()))
+    print(f"ids a second: {ids * FRAME_RATE_HZ / (args.frames * len(args.seeds)):.2f}")
     _print_metres(pairs.where(pairs["distance_m"] <= 40.0))
 
 
 def follow(seed: int, frames: int, *, network: bool, true_path: bool) -> FollowedDrive:
     """Follow everybody through one drive."""
-    drive = SyntheticDrive(seed=seed, frame_count=frames)
+    drive = SyntheticDrive(seed=seed, frame_count=frames, frame_rate_hz=FRAME_RATE_HZ)
     view, rules = mean_view(drive), TrackingRules()
     tracking, figures = Tracking(view, rules), FollowedDrive(drive, HALF_WIDTH_M + rules.path.margin_m)
+    corridors, motion = CorridorFilter(), None
     for frame, scene in seen_by_network(drive) if network else seen_truly(drive):
-        corridor = (
-            true_corridor(drive, frame.index, HALF_WIDTH_M) if true_path else find_corridor(scene, view, HALF_WIDTH_M)
-        )
-        road = RoadScene(view, corridor, CLEAR, FREE_SPACE)
-        figures.add(frame, tracking.follow(scene, road))
+        if true_path:
+            corridor = true_corridor(drive, frame.index, HALF_WIDTH_M)
+        else:
+            corridor = corridors.update(find_corridor(scene, view, HALF_WIDTH_M), frame.time_s, motion)
+        followed = tracking.follow(scene, RoadScene(view, corridor, CLEAR, FREE_SPACE))
+        motion = followed.road.motion if followed.road is not None else None
+        figures.add(frame, followed)
     return figures
 
 

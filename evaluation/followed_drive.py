@@ -109,9 +109,11 @@ class FollowedDrive:
         self._following = {name: Following() for name in _GROUPS}
         self._pairs: list[Pair] = []
         self._since: dict[int, float] = {}
+        self._ids: set[int] = set()
 
     def add(self, frame: SyntheticFrame, scene: Scene) -> None:
         """Compare one frame."""
+        self._ids |= {user.id for user in scene.road_users}
         true = [user for user in frame.road_users if counts(user, frame.class_ids.shape)]
         seen = _heard(scene.road_users, true, frame)
         for name, classes in _GROUPS.items():
@@ -126,6 +128,11 @@ class FollowedDrive:
     def identity(self, group: str = "all") -> Identity:
         """How well ids were kept, of ``"all"``, ``"people"`` or ``"vehicles"``."""
         return self._following[group].identity
+
+    @property
+    def ids(self) -> int:
+        """How many ids were given, also to those who do not count."""
+        return len(self._ids)
 
     @property
     def pairs(self) -> Pairs:

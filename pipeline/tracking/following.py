@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.jit import kernel
 from pipeline.scene import RoadUser
 from pipeline.tracking.association import assign, costs, overlap
 from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
@@ -27,6 +28,8 @@ from pipeline.tracking.tracks import NAMES, TRACK, Tracks, boxes_of, kind_of, ne
 __all__ = ["Follower", "FollowingRules", "Sighting"]
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class FollowingRules:
         covered: A blob hides somebody of whom it covers at least this share.
         fit: Cuts through a blob are undone where a part overlaps with what is expected by less.
         memory_s: How long it takes to change one's mind about a class.
+        sure: So much evidence makes somebody of what is seen. A sighting is worth its confidence, ...
+        whole_px: ... and less where it has fewer pixels than that, in a picture 360 rows high.
     """
 
     hidden_s: float = 1.6
@@ -50,11 +55,13 @@ class FollowingRules:
     covered: float = 0.6
     fit: float = 0.5
     memory_s: float = 0.7
+    sure: float = 1.8
+    whole_px: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """Somebody who is seen in this picture: `row` of the table is its track.
+    """What is seen in this picture and followed: `row` of the table is its track.
 
     Attributes:
         row: Row of `Follower.tracks`.
@@ -103,7 +110,7 @@ class Follower:
             step_s: Since the last.
 
         Returns:
-            Everybody who is seen, in no order.
+            Everybody who is seen, in no order; also those who have no id yet.
         """
         tracks = self.tracks
         expected, deviations = predicted_xyxy(tracks)
@@ -128,6 +135,24 @@ class Follower:
         for number, others in guests.items():
             sightings += self._share(seen[number], [owner[number], *others], expected, now_s)
         return sightings + [self._welcome(seen[number], now_s) for number in range(len(seen)) if number not in owner]
+
+    def confirm(self, rows: Longs, sightings: Sequence[Sighting], urgent: Flags, height: int) -> Flags:
+        """Give ids to those whom enough speaks for, so that scraps that flicker use up none.
+
+        Args:
+            rows: (N,) of the table, of those who are seen.
+            sightings: The same, with what is seen of them.
+            urgent: (N,) who is believed at once.
+            height: Of the picture.
+
+        Returns:
+            (N,) who has an id. Who had one keeps it.
+        """
+        whole_px = self._rules.whole_px * (height / 360.0) ** 2
+        users = [sighting.user for sighting in sightings]
+        worth = np.array([user.confidence * min(user.area_px / whole_px, 1.0) for user in users], np.float64)
+        self._next_id, known = _confirm(self.tracks, rows, worth, urgent, self._rules.sure, self._next_id)
+        return known
 
     def _uncut(self, seen: list[RoadUser], owner: dict[int, int], boxes: Floats, expected: Floats) -> None:
         """Undo cuts through a blob that contradict those who have been followed so far.
@@ -225,13 +250,28 @@ class Follower:
 
     def _welcome(self, user: RoadUser, now_s: float) -> Sighting:
         """Somebody new."""
-        row, box = new_track(self._next_id, user, now_s), np.array(user.box_xyxy, np.float64)
-        self._next_id += 1
+        row, box = new_track(user, now_s), np.array(user.box_xyxy, np.float64)
         row["fill"] = user.area_px / ((box[2] - box[0]) * (box[3] - box[1]))
         table = np.array([row], TRACK)
         start_box(table, box)
         self.tracks = np.concatenate([self.tracks, table])
         return Sighting(len(self.tracks) - 1, user)
+
+
+@kernel()
+def _confirm(tracks: Tracks, rows: Longs, worth: Floats, urgent: Flags, sure: float, next_id: int) -> tuple[int, Flags]:
+    """The next id that is free, and (N,) who has one; `worth` (N,) is what a sighting counts as evidence."""
+    known = np.ones(len(rows), np.bool_)
+    for n in range(len(rows)):
+        track = tracks[rows[n]]
+        track["evidence"] += worth[n]
+        if track["id"] == 0:
+            if urgent[n] or track["evidence"] >= sure:
+                track["id"] = next_id
+                next_id += 1
+            else:
+                known[n] = False
+    return next_id, known
 
 
 def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple[list[int], int]]) -> None:

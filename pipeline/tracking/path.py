@@ -14,6 +14,7 @@ from pipeline.metric import Corridor, VehicleMotion
 __all__ = ["Encounters", "PathRules", "foresee"]
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
@@ -23,12 +24,14 @@ class PathRules:
 
     Attributes:
         margin_m: Who is nearer than that to the corridor is in it.
+        hold_m: Who was in it stays so for as far beyond that, and who was not for as far within.
         ahead_s: How far one looks ahead in time.
         step_s: And in what steps.
         approach_mps: Who comes nearer more slowly does not approach.
     """
 
     margin_m: float = 0.3
+    hold_m: float = 0.03
     ahead_s: float = 3.0
     step_s: float = 0.1
     approach_mps: float = 0.3
@@ -49,11 +52,20 @@ class Encounters:
     reach_s: Floats
 
 
-def foresee(places: Floats, corridor: Corridor | None, motion: VehicleMotion | None, rules: PathRules) -> Encounters:
+def foresee(
+    places: Floats,
+    feet: Floats,
+    before: Longs,
+    corridor: Corridor | None,
+    motion: VehicleMotion | None,
+    rules: PathRules,
+) -> Encounters:
     """Look ahead, everybody going on as they do.
 
     Args:
         places: (N, 4) x, y in metres and their rates, relative to the vehicle.
+        feet: (N, 2) where the foot stands that carries them just now.
+        before: (N,) whether they were in the corridor: 1, -1, or 0 where nobody knows.
         corridor: The strip that the vehicle will drive over; straight ahead and nobody in it where it is not known.
         motion: How the vehicle moves; where that is not known, nobody is foreseen to enter.
         rules: What counts.
@@ -62,13 +74,26 @@ def foresee(places: Floats, corridor: Corridor | None, motion: VehicleMotion | N
     reach_m = values[0] + rules.margin_m if corridor is not None else -1.0
     speed = motion.speed_mps if motion is not None else np.nan
     return Encounters(
-        *_foresee(places, reach_m, values[1], values[2], speed, rules.ahead_s, rules.step_s, rules.approach_mps)
+        *_foresee(
+            places,
+            feet,
+            np.asarray(reach_m + rules.hold_m * before, np.float64),
+            reach_m,
+            values[1],
+            values[2],
+            speed,
+            rules.ahead_s,
+            rules.step_s,
+            rules.approach_mps,
+        )
     )
 
 
 @kernel()
 def _foresee(
     places: Floats,
+    feet: Floats,
+    now_reach_m: Floats,
     reach_m: float,
     slope: float,
     curvature_1_m: float,
@@ -82,7 +107,7 @@ def _foresee(
         x, y, x_rate, y_rate = places[n]
         if x > 0.0 and -x_rate > approach_mps:
             reach[n] = -x / x_rate
-        in_path[n] = x > 0.0 and abs(_beside(slope, curvature_1_m, x, y)) <= reach_m
+        in_path[n] = x > 0.0 and abs(_beside(slope, curvature_1_m, feet[n, 0], feet[n, 1])) <= now_reach_m[n]
         if in_path[n]:
             enters[n] = 0.0
             continue

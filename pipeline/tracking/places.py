@@ -19,7 +19,7 @@ from pipeline.metric import VehicleMotion
 from pipeline.tracking.matrices import apply, inverse, product
 from pipeline.tracking.tracks import BODY, Tracks
 
-__all__ = ["Feet", "carry_boxes", "correct_places", "deviations_m", "predict_places"]
+__all__ = ["Feet", "carry_boxes", "correct_places", "deviations_m", "predict_places", "standing"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -169,6 +169,27 @@ def _keep_distance(places: Floats, noise: Floats, hidden: Flags, expected: Float
     # Nobody is farther away than what is seen of them seems to stand.
     places[hidden] = (towards * np.minimum(expected_m, distance))[hidden]
     noise[hidden] = spread[hidden]
+
+
+@kernel()
+def standing(places: Floats, pixels: Floats, hidden: Flags, packed: Floats) -> Floats:
+    """(N, 2) where the foot or tyre stands that is seen lowest: in its own direction, as far ahead as was filtered.
+
+    A place is the middle of somebody who walks, or of a car; the foot that is on the ground is half a step from it, and
+    the nearest tyre half a car. A direction is seen in a single picture; a distance is not.
+
+    Args:
+        places: (N, 4) x, y in metres and their rates.
+        pixels: (N, 2) lowest visible points.
+        hidden: (N,) where that is no foot: then the place itself.
+        packed: The view.
+    """
+    feet = places[:, :2].copy()
+    for n in range(len(places)):
+        ahead, aside = road_of_pixel(packed, pixels[n, 0], pixels[n, 1])
+        if not hidden[n] and ahead > 0.0:
+            feet[n, 1] = places[n, 0] * aside / ahead
+    return feet
 
 
 def deviations_m(tracks: Tracks, view: RoadView) -> Floats:

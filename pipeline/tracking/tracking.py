@@ -16,22 +16,25 @@ from pipeline.scene import RoadUser, Scene
 from pipeline.tracking.following import Follower, FollowingRules, Sighting
 from pipeline.tracking.odometer import RoadOdometer
 from pipeline.tracking.path import PathRules, foresee
-from pipeline.tracking.places import Feet, carry_boxes, correct_places, deviations_m, predict_places
+from pipeline.tracking.places import Feet, carry_boxes, correct_places, deviations_m, predict_places, standing
 from pipeline.tracking.rows import cut_rows
 from pipeline.tracking.sharing import bridge
-from pipeline.tracking.tracks import BODY, NAMES, kind_of
+from pipeline.tracking.tracks import NAMES
 
 __all__ = ["Tracking", "TrackingRules"]
 
 Floats = NDArray[np.float64]
+Longs = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 _HIDE_FEET = {
     "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle", "pole", "traffic sign", "fence", "wall",
 }  # fmt: skip
 """What is right below the lowest pixel of somebody whose feet it hides."""
 
-_FOOT_SHARE = 0.5
-"""How much the foot itself counts against the body, for where somebody stands sideways."""
+_FOOT_SHARES = {"person": 0.5, "rider": 1.0}
+"""How much the foot itself counts against the middle of the box, for where somebody stands sideways; nothing for all
+others. A rider's is the tyre, which is steady; the middle of a bicycle that is seen from behind is farther away."""
 
 _RAISED = {"sidewalk", "terrain", "vegetation"}
 
@@ -46,6 +49,9 @@ class TrackingRules:
         longest_gap_s: After a longer gap between two frames nobody is recognised.
         kerb_m: How high pavements are taken to be; European kerbs are 10 to 15 cm.
         foot_std_px: How well a foot is seen, in pixels of a picture 360 rows high.
+        near_m: Who is nearer than that and in the path, or will be, is believed at the first sight: as far as alerts
+            reach (`pipeline.alerts.AlertRules.farthest_m`), so that none of them waits.
+        near_px: Where nothing is known in metres, who shows so many pixels, in a picture 360 rows high.
     """
 
     following: FollowingRules = field(default_factory=FollowingRules)
@@ -53,6 +59,8 @@ class TrackingRules:
     longest_gap_s: float = 1.6
     kerb_m: float = 0.12
     foot_std_px: float = 1.0
+    near_m: float = 50.0
+    near_px: float = 1000.0
 
 
 class Tracking:
@@ -78,6 +86,7 @@ class Tracking:
         self._odometer = RoadOdometer()
         self._motion: VehicleMotion | None = None
         self._now_s: float | None = None
+        self._is_first = True
         self._size_hw: tuple[int, int] | None = None
 
     def follow(self, scene: Scene, road: RoadScene | None = None) -> Scene:
@@ -90,8 +99,9 @@ class Tracking:
 
         Returns:
             The scene with stable ids and lasting classes, and, with a view of the road, everybody's whereabouts; its
-            `road` is `road`, with the motion of the vehicle. A scene without a signal is given back as it is: it says
-            nothing, and time goes on.
+            `road` is `road`, with the motion of the vehicle. Of whom too little has been seen to be sure of is not in
+            it yet (`FollowingRules.sure`), unless near and in the path. A scene without a signal is given back as it
+            is: it says nothing, and time goes on.
         """
         if not scene.has_signal:
             return scene
@@ -108,17 +118,25 @@ class Tracking:
         self._predict(scene, view, now_s, step_s)
         sightings = self._follower.follow(_single(scene, view, corridor), size_hw, now_s, step_s)
         sightings.sort(key=lambda sighting: -sighting.user.area_px)
+        rows = np.array([sighting.row for sighting in sightings], np.int64)
+        whereabouts: list[Whereabouts | None] = [None] * len(sightings)
         if view is not None:
-            self._place(sightings, scene, view, now_s)
-            whereabouts: list[Whereabouts | None] = self._tell(sightings, view, corridor)
-        else:
-            whereabouts = [None] * len(sightings)
-        tracks = self._follower.tracks[[sighting.row for sighting in sightings]]
+            feet = self._place(rows, sightings, scene, view, now_s)
+            whereabouts = self._tell(rows, feet, view, corridor)
+        known = self._follower.confirm(rows, sightings, self._urgent(sightings, whereabouts, size_hw[0]), size_hw[0])
+        self._is_first = False
+        tracks = self._follower.tracks
         users = tuple(
             _named(sighting.user, identity, NAMES[name], told)
-            for sighting, identity, name, told in zip(
-                sightings, tracks["id"].tolist(), tracks["votes"].argmax(axis=1).tolist(), whereabouts, strict=True
+            for sighting, identity, name, told, is_known in zip(
+                sightings,
+                tracks["id"][rows].tolist(),
+                tracks["votes"][rows].argmax(axis=1).tolist(),
+                whereabouts,
+                known.tolist(),
+                strict=True,
             )
+            if is_known
         )
         return replace(
             scene, road_users=users, road=replace(road, motion=self._motion) if road is not None else scene.road
@@ -136,8 +154,8 @@ class Tracking:
             predict_places(follower.tracks, moved, self._motion, step_s)
             carry_boxes(follower.tracks, before, view.packed, step_s)
 
-    def _place(self, sightings: list[Sighting], scene: Scene, view: RoadView, now_s: float) -> None:
-        """See where feet stand."""
+    def _place(self, rows: Longs, sightings: list[Sighting], scene: Scene, view: RoadView, now_s: float) -> Floats:
+        """See where feet stand: (N, 2) in metres, of those that carry somebody just now."""
         class_ids = scene.segmentation.class_ids
         height, width = class_ids.shape
         hides, raised = _grounds(scene.segmentation.classes)
@@ -147,7 +165,7 @@ class Tracking:
         is_cut = lowest[:, 1] >= height
         is_hidden = hides[below] | is_cut
         feet = Feet(
-            rows=np.array([sighting.row for sighting in sightings], np.int64),
+            rows=rows,
             pixels=np.stack([_middles(sightings, width), lowest[:, 1]], axis=1),
             doubt=np.where(is_cut, 3.0, np.where(is_hidden, 5.0, 1.0)),
             hidden=is_hidden,
@@ -155,12 +173,33 @@ class Tracking:
             pixel_std_px=self._rules.foot_std_px * height / 360.0,
         )
         correct_places(self._follower.tracks, feet, view, self._motion, now_s)
+        return standing(self._follower.tracks["place"][rows], lowest, is_hidden, view.packed)
 
-    def _tell(self, sightings: list[Sighting], view: RoadView, corridor: Corridor | None) -> list[Whereabouts | None]:
+    def _urgent(self, sightings: list[Sighting], whereabouts: list[Whereabouts | None], height: int) -> Flags:
+        """(N,) who is believed at once: near and in the path; and everybody in a first picture, which has none before.
+
+        So no alert of somebody near waits for a second look, and still images tell of everybody they show.
+        """
+        rules = self._rules
+        if self._is_first:
+            return np.ones(len(sightings), np.bool_)
+        near_px = rules.near_px * (height / 360.0) ** 2
+        return np.array(
+            [
+                sighting.user.area_px >= near_px
+                if told is None
+                else told.enters_path_in_s is not None and told.distance_m <= rules.near_m
+                for sighting, told in zip(sightings, whereabouts, strict=True)
+            ],
+            np.bool_,
+        )
+
+    def _tell(self, rows: Longs, feet: Floats, view: RoadView, corridor: Corridor | None) -> list[Whereabouts | None]:
         """Everybody's whereabouts."""
-        tracks = self._follower.tracks[[sighting.row for sighting in sightings]]
+        tracks = self._follower.tracks[rows]
         places, motion = tracks["place"], self._motion
-        encounters = foresee(places, corridor, motion, self._rules.path)
+        encounters = foresee(places, feet, tracks["in_path"], corridor, motion, self._rules.path)
+        self._follower.tracks["in_path"][rows] = np.where(encounters.in_path, 1, -1) if corridor is not None else 0
         variances = tracks["place_covariance"][:, (2, 3), (2, 3)].mean(axis=1)
         columns = (
             places.tolist(),
@@ -223,7 +262,7 @@ def _middles(sightings: list[Sighting], width: int) -> Floats:
         if left == 0 or right == width:
             columns[n] = user.foot_px[0]
         else:
-            share = _FOOT_SHARE if kind_of(user.class_name) == BODY else 0.0
+            share = _FOOT_SHARES.get(user.class_name, 0.0)
             columns[n] = share * user.foot_px[0] + (1.0 - share) * 0.5 * (left + right)
     return columns
 

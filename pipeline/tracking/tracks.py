@@ -25,7 +25,8 @@ BODY, VEHICLE = 1, 2
 
 TRACK = np.dtype(
     [
-        ("id", np.int64),
+        ("id", np.int64),  # 0 until there is enough evidence that it is somebody.
+        ("evidence", np.float64),
         ("kind", np.int64),
         ("votes", np.float64, (len(NAMES),)),  # For each class, fading.
         ("born_s", np.float64),
@@ -36,6 +37,7 @@ TRACK = np.dtype(
         ("box_rate", np.float64, (4,)),  # The same, each second.
         ("box_covariance", np.float64, (4, 3)),  # Of each with its rate: value, both, rate.
         ("fill", np.float64),  # Share of its box that is its mask.
+        ("in_path", np.int64),  # 1 in the path when last seen, -1 not, 0 nobody knows.
         ("placed", np.bool_),  # Whether what follows is known.
         ("placed_s", np.float64),  # When its foot was last seen on the ground.
         ("strange", np.int64),  # How many feet in a row were not where it was expected.
@@ -57,10 +59,10 @@ def boxes_of(users: list[RoadUser]) -> NDArray[np.float64]:
     return np.array([user.box_xyxy for user in users], np.float64).reshape(-1, 4)
 
 
-def new_track(identity: int, user: RoadUser, now_s: float) -> Any:
+def new_track(user: RoadUser, now_s: float) -> Any:
     """The row of somebody who was seen for the first time."""
     row = np.zeros((), TRACK)
-    row["id"], row["kind"] = identity, kind_of(user.class_name)
+    row["kind"] = kind_of(user.class_name)
     row["votes"][NAMES.index(user.class_name)] = 1.0
     row["born_s"] = row["seen_s"] = now_s
     row["sightings"] = 1

@@ -67,6 +67,34 @@ def test_who_walks_behind_a_van_comes_out_as_the_same(hidden_s: float):
         assert [user.id for user in scene.road_users] == ([] if is_hidden else [1])
 
 
+def test_scraps_that_flicker_use_up_no_ids():
+    tracking = Tracking(VIEW)
+    car = Somebody("car", 20.0, -3.0)
+    for index in range(60):
+        flicker = [Somebody("person", 60.0, 12.0 - 0.4 * index)] if index % 12 == 11 else []
+        scene = tracking.follow(scene_of(class_map([car, *flicker]), index * STEP_S), straight_road())
+        assert [(user.id, user.class_name) for user in scene.road_users] == [(1, "car")]
+    for index in range(60, 64):
+        people = [Somebody("person", 25.0, 6.0), Somebody("person", 70.0, 12.0)]
+        scene = tracking.follow(scene_of(class_map([car, *people]), index * STEP_S), straight_road())
+        # The nearer at the second look, the farther, of whom there is less to see, at the fourth.
+        assert [user.id for user in scene.road_users] == {60: [1], 61: [1, 2], 62: [1, 2], 63: [1, 2, 3]}[index]
+
+
+@pytest.mark.parametrize("tracking", [Tracking(VIEW), Tracking()], ids=["in metres", "in pixels"])
+def test_who_is_suddenly_near_and_in_the_path_is_told_at_once(tracking: Tracking):
+    road = straight_road() if tracking._view is not None else None
+    tracking.follow(scene_of(class_map([]), 0.0), road)
+    scene = tracking.follow(scene_of(class_map([Somebody("person", 14.0, 0.5)]), STEP_S), road)
+    assert [user.id for user in scene.road_users] == [1]
+
+
+def test_a_first_picture_tells_of_everybody():
+    people = [Somebody("person", 60.0, 12.0), Somebody("person", 55.0, -14.0), Somebody("car", 20.0, -3.0)]
+    scene = Tracking(VIEW).follow(scene_of(class_map(people), 0.0), straight_road())
+    assert sorted(user.id for user in scene.road_users) == [1, 2, 3]
+
+
 def test_who_stays_away_for_longer_is_somebody_else():
     tracking = Tracking()
     for index in range(30):

@@ -14,7 +14,7 @@ from pipeline.scene import RoadUser
 from pipeline.tracking.association import assign, costs
 from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
 from pipeline.tracking.path import PathRules, foresee
-from pipeline.tracking.places import Feet, carry_boxes, correct_places, predict_places
+from pipeline.tracking.places import Feet, carry_boxes, correct_places, predict_places, standing
 from pipeline.tracking.sharing import share_out
 from pipeline.tracking.tracks import TRACK, new_track
 from tests.pipeline.tracking.street import VIEW
@@ -43,7 +43,7 @@ def test_assignments_cost_as_little_as_scipys(cost: np.ndarray):
 
 @given(boxes_xyxy)
 def test_a_box_that_stays_is_expected_where_it_is(box: tuple[int, int, int, int]):
-    tracks = np.array([new_track(1, user_of(box), 0.0)], TRACK)
+    tracks = np.array([new_track(user_of(box), 0.0)], TRACK)
     start_box(tracks, np.array(box, np.float64))
     for _ in range(30):
         predict_boxes(tracks, 1 / 30)
@@ -77,7 +77,7 @@ def test_velocities_are_over_the_ground_though_the_vehicle_drives_and_turns(
 ):
     speed, step_s = 7.0, 1 / 30
     motion = VehicleMotion(speed, 0.05, yaw_rate_rad_s, 0.005)
-    tracks = np.array([new_track(1, user_of((0, 0, 20, 40)), 0.0)], TRACK)
+    tracks = np.array([new_track(user_of((0, 0, 20, 40)), 0.0)], TRACK)
     place, velocity = np.array([38.0, 2.0]), np.array(walk_mps)
     turn = np.array([[np.cos(yaw_rate_rad_s * step_s), np.sin(yaw_rate_rad_s * step_s)], [0.0, 0.0]])
     turn[1] = [-turn[0, 1], turn[0, 0]]
@@ -98,7 +98,7 @@ def test_velocities_are_over_the_ground_though_the_vehicle_drives_and_turns(
 
 
 def test_a_foot_that_jumps_once_is_not_believed_and_one_that_stays_is():
-    tracks = np.array([new_track(1, user_of((0, 0, 20, 40)), 0.0)], TRACK)
+    tracks = np.array([new_track(user_of((0, 0, 20, 40)), 0.0)], TRACK)
 
     def see(distance_m: float, index: int) -> float:
         predict_places(tracks, None, None, 1 / 30)
@@ -122,6 +122,9 @@ def test_a_foot_that_jumps_once_is_not_believed_and_one_that_stays_is():
     assert now == pytest.approx(25.0, abs=0.5)
 
 
+UNKNOWN = np.zeros(6, np.int64)
+
+
 def test_who_will_be_in_the_path_is_foreseen():
     corridor = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2)))
     motion = VehicleMotion(8.0, 0.1, 0.0, 0.01)
@@ -135,26 +138,54 @@ def test_who_will_be_in_the_path_is_foreseen():
             [24.0, 0.0, 1.0, 0.0],  # Drives off.
         ]
     )
-    told = foresee(places, corridor, motion, PathRules(margin_m=0.3))
+    told = foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, motion, PathRules(margin_m=0.3))
     assert told.in_path.tolist() == [True, False, False, False, False, True]
     assert told.enters_s[[0, 5]].tolist() == [0.0, 0.0]
     assert told.enters_s[1] == pytest.approx(2.05, abs=0.06)  # In steps of a tenth
     assert np.isnan(told.enters_s[[2, 3, 4]]).all()
     assert told.reach_s[:4] == pytest.approx(np.full(4, 3.0))
     assert np.isnan(told.reach_s[5])
-    unknown = foresee(places, corridor, None, PathRules())
+    unknown = foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules())
     assert np.isnan(unknown.enters_s[[1, 2, 3, 4]]).all()
+
+
+def test_the_foot_on_the_ground_says_who_is_in_the_path():
+    corridor = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2)))
+    places = np.array([[12.0, 1.5, -8.0, 0.0], [12.0, 1.3, -8.0, 0.0]])
+    feet = np.array([[12.0, 1.2], [12.0, 1.6]])
+    told = foresee(places, feet, UNKNOWN[: len(places)], corridor, None, PathRules(margin_m=0.3))
+    assert told.in_path.tolist() == [True, False]
+    assert told.enters_s[0] == 0.0
+
+
+def test_who_walks_along_the_edge_of_the_path_does_not_flicker():
+    corridor, rules = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2))), PathRules(margin_m=0.3, hold_m=0.03)
+    places = np.array([[12.0, 1.42, -8.0, 0.0], [12.0, 1.38, -8.0, 0.0], [12.0, 1.44, -8.0, 0.0]])
+    for before, told in ((1, [True, True, False]), (-1, [False, False, False]), (0, [False, True, False])):
+        found = foresee(places, places[:, :2], np.full(3, before), corridor, None, rules)
+        assert found.in_path.tolist() == told
+
+
+def test_a_foot_stands_in_its_own_direction_as_far_ahead_as_was_filtered():
+    places = np.array([[12.0, 1.5, -8.0, 0.0], [12.0, 1.5, -8.0, 0.0], [12.0, 1.5, -8.0, 0.0]])
+    horizon_px = float(VIEW.horizon_rows_px([320.0])[0])
+    pixels = np.vstack([VIEW.image_from_road([[11.0, 1.1], [11.0, 1.1]]), [[300.0, horizon_px - 5.0]]])
+    feet = standing(places, pixels, np.array([False, True, False]), VIEW.packed)
+    assert feet == pytest.approx(np.array([[12.0, 1.2], [12.0, 1.5], [12.0, 1.5]]))
 
 
 def test_the_path_bends_with_the_road():
     corridor = Corridor(1.1, 0.0, 1 / 60, np.zeros((2, 2)))
     y_m = 0.5 * 24.0**2 / 60
     places = np.array([[24.0, y_m, -8.0, 0.0], [24.0, 0.0, -8.0, 0.0]])
-    assert foresee(places, corridor, None, PathRules()).in_path.tolist() == [True, False]
+    assert foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules()).in_path.tolist() == [
+        True,
+        False,
+    ]
 
 
 def test_the_box_of_a_parked_car_moves_as_its_place_does():
-    tracks = np.array([new_track(1, user_of((400, 170, 450, 210)), 0.0)], TRACK)
+    tracks = np.array([new_track(user_of((400, 170, 450, 210)), 0.0)], TRACK)
     start_box(tracks, np.array([400.0, 170.0, 450.0, 210.0]))
     tracks["kind"], tracks["placed"] = 2, True
     tracks["place"][0] = 20.0, -3.0, -8.0, 0.0
