@@ -51,7 +51,7 @@ class SmoothingRules:
     """
 
     memory: float = 0.6
-    memory_thin: float = 0.12
+    memory_thin: float = 0.2
     settled: float = 2.2
     clear: float = 4.0
     likeness: float = 8.0

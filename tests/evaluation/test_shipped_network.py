@@ -63,8 +63,8 @@ def test_the_rendered_street_is_seen_on_drives_never_trained_on():
 @pytest.mark.data
 def test_real_streets_at_dusk_are_seen_as_the_model_card_says(driving_data: Path):
     matrix = measured(str(driving_data / "camvid" / "dusk"), "camvid", (416, 552)).matrix
-    assert matrix.mean_iou == pytest.approx(0.676, abs=0.01)
-    assert iou_of(matrix)["road"] == pytest.approx(0.930, abs=0.01)
+    assert matrix.mean_iou == pytest.approx(0.688, abs=0.01)
+    assert iou_of(matrix)["road"] == pytest.approx(0.936, abs=0.01)
 
 
 def test_the_command_measures_masks_written_by_replay_as_perfect(tmp_path: Path):
@@ -85,14 +85,14 @@ def test_the_command_measures_masks_written_by_replay_as_perfect(tmp_path: Path)
 
 @pytest.mark.data
 def test_smoothing_steadies_a_real_drive_and_costs_no_accuracy(driving_data: Path):
-    """The target is half the flicker. 0.61 of the network's own is left, less than half of what the first network had
+    """The target is half the flicker. 0.63 of the network's own is left, less than half of what the first network had
     (2.93 %); docs/decisions/0002-temporal-smoothing.md says what was tried.
     """
     data = str(driving_data / "camvid" / "val")
     plain, smooth = (measured(data, "camvid", (416, 552), smooth=smooth) for smooth in (False, True))
     assert plain.flicker.pairs == smooth.flicker.pairs == 100
-    assert smooth.flicker.share <= 0.0140
-    assert smooth.flicker.share <= 0.62 * plain.flicker.share
+    assert smooth.flicker.share <= 0.0131
+    assert smooth.flicker.share <= 0.63 * plain.flicker.share
     assert smooth.matrix.mean_iou >= plain.matrix.mean_iou - 0.0002
     assert iou_of(smooth.matrix)["road"] >= iou_of(plain.matrix)["road"] - 0.005
 
