@@ -1,7 +1,7 @@
 """Preprocessing and the engine, for frames that follow one another: one after the other, or several side by side.
 
 A processor's cores wait for one another within a picture, over and over, at every layer. Each with a picture of its own
-they need not: on two cores that is a sixth less processor time for the same classes, bit for bit. The price is that a
+they need not: on two cores that is a tenth less processor time for the same classes, bit for bit. The price is that a
 picture takes nearly twice as long, so a replay does it and a live camera does not.
 """
 
