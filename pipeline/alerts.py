@@ -42,7 +42,8 @@ class AlertRules:
         entering_s: A pedestrian counts who will be in the path within this time.
         leaving_s: One who counted goes on to count as long as it will be in the path within this time.
         least_confidence: Who is less likely than this to be there at all does not count. Confidence is calibrated: of
-            such blobs four in five are nobody (`docs/confidence.md`).
+            such blobs more than four in five are nobody (`docs/confidence.md`).
+        least_confidence_unplaced: The same where nothing is known in metres, so that who is far away counts too.
         farthest_m: Where half a pixel is metres, nobody can be told to be in the path: farther pedestrians do not
             count.
         reaction_s: Until the vehicle brakes.
@@ -59,6 +60,7 @@ class AlertRules:
     entering_s: float = 2.0
     leaving_s: float = 3.0
     least_confidence: float = 0.45
+    least_confidence_unplaced: float = 0.6
     farthest_m: float = 50.0
     reaction_s: float = 1.0
     braking_mps2: float = 3.4
@@ -115,7 +117,8 @@ class AlertDesk:
 
     def _raise_pedestrian(self, scene: Scene, step_s: float) -> Alert | None:
         rules = self._rules
-        people = people_in_path(scene, rules.leaving_s, rules.farthest_m, rules.least_confidence)
+        least_confidence = rules.least_confidence if scene.road is not None else rules.least_confidence_unplaced
+        people = people_in_path(scene, rules.leaving_s, rules.farthest_m, least_confidence)
         counted = [person for person in people if person.enters_in_s <= rules.entering_s]
         alert = _pedestrian_alert(people) if people else None
         return self._pedestrian.update(bool(counted) or (None if people else False), alert, step_s)

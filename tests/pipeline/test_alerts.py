@@ -66,11 +66,15 @@ def test_a_pedestrian_in_the_path_is_told_within_a_third_of_a_second_at_any_fram
     }  # fmt: skip
 
 
-def test_who_is_hardly_likely_to_be_there_raises_nothing():
-    for confidence, expected in ((0.4, False), (0.5, True)):
+@pytest.mark.parametrize(
+    ("confidence", "in_metres", "in_pixels"), [(0.4, False, False), (0.5, True, False), (0.65, True, True)]
+)
+def test_who_is_hardly_likely_to_be_there_raises_nothing(confidence: float, in_metres: bool, in_pixels: bool):
+    for is_calibrated, expected in ((True, in_metres), (False, in_pixels)):
         desk = AlertDesk()
         for k in range(30):
-            alerts = desk.raise_for(scene_at(k / 30, replace(person(12.0), confidence=confidence)))
+            scene = scene_at(k / 30, replace(person(12.0), confidence=confidence))
+            alerts = desk.raise_for(scene if is_calibrated else replace(scene, road=None))
         assert bool(alerts) is expected
 
 
