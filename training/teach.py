@@ -63,7 +63,8 @@ class Teacher:
         self._artifact = artifact
         self._kind = kind
         self._scales = scales
-        self._engines: dict[tuple[int, int], list[Engine]] = {}
+        self._engines: list[Engine] = []
+        self._image_hw = (0, 0)
         self._open = ExitStack()
         names = [entry.name for entry in artifact.classes]
         # Several classes of the model may be none of ours: what is claimed for them is claimed for nothing.
@@ -83,12 +84,14 @@ class Teacher:
         """
         height, width = image.shape[:2]
         total = np.zeros((height, width, len(self._artifact.classes)), np.float32)
-        engines = self._engines.get((height, width)) or self._open_engines((height, width))
-        for engine in engines:
+        if self._image_hw != (height, width):  # engines of one size at a time: a folder may hold many
+            self._open.close()
+            self._engines, self._image_hw = self._open_engines((height, width)), (height, width)
+        for engine in self._engines:
             total += _probabilities(engine, image) + _probabilities(engine, image[:, ::-1])[:, ::-1]
         ours = np.zeros((height, width, len(CLASSES)), np.float32)
         for theirs, rank in self._ranks:
-            ours[..., rank] = total[..., theirs] / (2 * len(engines))
+            ours[..., rank] = total[..., theirs] / (2 * len(self._engines))
         return ours
 
     def _open_engines(self, image_hw: tuple[int, int]) -> list[Engine]:
@@ -98,14 +101,12 @@ class Teacher:
         }
         if None not in self._artifact.input_dims[2:]:
             sizes = {suits}
-        engines = [
+        return [
             self._open.enter_context(
                 closing(open_engine(self._artifact, self._kind, size_hw=(height, width), precision="fp32"))
             )
             for height, width in sorted(sizes)
         ]
-        self._engines[image_hw] = engines
-        return engines
 
 
 def _probabilities(engine: Engine, image: Picture) -> NDArray[np.float32]:
@@ -123,7 +124,7 @@ def narrowed_sets(probabilities: NDArray[np.float32], sets: Sets, sure: float) -
     """The class, or the two classes, on which at least ``sure`` of the probability within the label's set lies.
 
     Args:
-        probabilities: (H, W, classes), as of `class_probabilities`.
+        probabilities: (H, W, classes), as of `Teacher.look`.
         sets: (H, W) uint16, what the labels allow; all classes where nothing is known.
         sure: Between 0 and 1.
 

@@ -94,7 +94,10 @@ def test_a_signal_ends_the_run_well(sent: signal.Signals, code: int, tmp_path: P
         while '"live"' not in (scenes.read_text() if scenes.exists() else "") and time.monotonic() < deadline_s:
             time.sleep(0.05)
         process.send_signal(sent)
-        _, complaint = process.communicate(timeout=60)
+        try:
+            _, complaint = process.communicate(timeout=60)
+        finally:
+            process.kill()  # where Ctrl-C is ignored, as programs inherit it, this would wait without end
     assert process.returncode == code, complaint
     assert "Traceback" not in complaint
     assert json.loads(figures.read_text())["frames"] > 0
