@@ -221,15 +221,13 @@ class Saver:
         done = True
         for path in (scenes_beside(entry.video), entry.video):
             target = folder / path.name
-            if not path.exists() or target.exists():
+            if target.exists():
                 continue
             try:
-                os.link(path, target)
-            except OSError:
-                if entry.is_open:
-                    done = False
-                else:
-                    shutil.copy2(path, target)
+                done &= _link_or_copy(path, target, entry)
+            except OSError as error:
+                if path.exists():  # Else closing the segment took away what nothing had been written into.
+                    self._on_note(f"cannot save {path.name} into {save.folder}: {error.strerror or error}")
         self._touched.add(folder)
         return done
 
@@ -261,3 +259,16 @@ class Saver:
                     write_manifest(save.folder / name, described)
                 except OSError as error:
                     self._on_note(f"cannot describe {save.folder / name}: {error.strerror or error}")
+
+
+def _link_or_copy(path: Path, target: Path, entry: Kept) -> bool:
+    """Whether that is done; a copy waits until the segment is finished."""
+    try:
+        os.link(path, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # A file system without hard links.
+        if entry.is_open:
+            return False
+        shutil.copy2(path, target)
+    return True

@@ -274,6 +274,28 @@ def test_without_hard_links_a_save_is_a_copy(
     assert {path.stat().st_nlink for path in folder.rglob("*.mp4")} == {1}
 
 
+def test_a_segment_is_saved_though_its_empty_scenes_go_at_that_moment(
+    tmp_path: Path, long_stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing a segment takes the file of its scenes away when there were none, whatever the saving thread does."""
+    link = os.link
+
+    def too_late(source: Path, target: Path) -> None:
+        if source.suffix == ".jsonl":
+            wait_until(lambda: not source.exists())
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", too_late)
+    with recording(tmp_path, segment_s=0.4, save_s=3.0) as recorder:
+        play_into(recorder, long_stream, 0.0)
+        folder = Path(recorder.save("button"))
+    assert recorder.status.note == ""
+    assert times(recorded(folder)) == pytest.approx(
+        times(recorded(Path(recorder.status.folder)))[-len(recorded(folder)) :]
+    )
+    assert not list(folder.rglob("*.jsonl"))
+
+
 def test_saving_before_anything_was_recorded_is_refused(tmp_path: Path) -> None:
     with recording(tmp_path) as recorder, pytest.raises(SinkError, match="nothing has been recorded yet"):
         recorder.save("button")
