@@ -21,7 +21,7 @@ from engines.errors import ClearwayError
 from engines.sidecar import Sidecar, SidecarClass, SidecarInput, save_sidecar
 from training.checkpoint import CheckpointError, load_checkpoint
 from training.labels import CLASSES
-from training.networks import build_network
+from training.networks import build_network, is_own_network, label_network
 from training.tensors import INPUT_MEAN, INPUT_STD
 
 __all__ = ["ExportError", "check_parity", "export_onnx", "load_network", "main"]
@@ -35,17 +35,32 @@ class ExportError(ClearwayError):
     """The exported graph does not compute what the network does."""
 
 
-def load_network(checkpoint: Path) -> nn.Module:
+def load_network(checkpoint: Path, own: str | None = None) -> nn.Module:
     """The averaged weights of a training run, in evaluation mode.
 
+    Args:
+        checkpoint: Its file.
+        own: ``FILE.py:CLASS``, if the network is one of one's own. A checkpoint alone never has a file run.
+
     Raises:
-        CheckpointError: Not a checkpoint, or one of other classes.
+        CheckpointError: Not a checkpoint, or one of other classes or of another network.
+        ConfigError: The network of one's own cannot be built.
     """
     state = load_checkpoint(checkpoint)
     if state["class_names"] != [entry.name for entry in CLASSES]:
         raise CheckpointError(f"{checkpoint}: trained for other classes: {', '.join(state['class_names'])}")
-    network = build_network(state["network_name"], len(CLASSES))
-    network.load_state_dict(state["average"])
+    name: str = state["network_name"]
+    if is_own_network(name) and own is None:
+        raise CheckpointError(
+            f"{checkpoint}: of the network {name}; say where that file lies with --network FILE.py:CLASS"
+        )
+    if own is not None and label_network(own) != name:
+        raise CheckpointError(f"{checkpoint}: of the network {name}, not {label_network(own)}")
+    network = build_network(own or name, len(CLASSES))
+    try:
+        network.load_state_dict(state["average"])
+    except RuntimeError as error:
+        raise CheckpointError(f"{checkpoint}: its weights are not those of {name} as it is now; train anew") from error
     return network.eval()
 
 
@@ -124,11 +139,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of a run; its averaged weights are exported")
     parser.add_argument("--name", default="clearway-lite", help="of the model and its files (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder to write to (%(default)s)")
+    parser.add_argument("--network", metavar="FILE.py:CLASS", help="the network, if it is one of your own")
     parser.add_argument("--size", type=_size, metavar="HxW", help="fix the input's size; open by default")
     options = parser.parse_args(arguments)
     console = Console(stderr=True)
     try:
-        network = load_network(options.checkpoint)
+        network = load_network(options.checkpoint, options.network)
         options.out.mkdir(parents=True, exist_ok=True)
         path = options.out / f"{options.name}.onnx"
         export_onnx(network, path, size_hw=options.size)

@@ -30,7 +30,7 @@ from training.checkpoint import load_checkpoint
 from training.datasets import load_frames
 from training.evaluate import evaluate_network, named_iou
 from training.labels import CLASSES
-from training.networks import NETWORKS, build_network
+from training.networks import NETWORKS, build_network, describe_network, is_own_network, label_network
 
 __all__ = ["count_work", "main"]
 
@@ -74,17 +74,24 @@ def count_work(network: nn.Module, size_hw: tuple[int, int]) -> int:
 
 def _train(name: str, options: argparse.Namespace) -> Path:
     """The model that a network became."""
-    run: Path = options.runs / name
-    model = run / f"{name}.onnx"
+    plain = _plain_name(name)
+    run: Path = options.runs / plain
+    model = run / f"{plain}.onnx"
     arguments = ["--network", name, "--run", str(run), "--data", str(options.data), "--steps", str(options.steps)]
     arguments += ["--mix", *options.mix, "--check", options.check, "--seed", str(options.seed)]
     arguments += [] if options.minutes is None else ["--minutes", str(options.minutes)]
     parser = argparse.ArgumentParser()
     train.add_arguments(parser)
     train.run(parser.parse_args([*arguments, *options.more]))
-    if export.main([str(run / "checkpoint.pt"), "--name", name, "--out", str(run)]):
+    own = ["--network", name] if is_own_network(name) else []
+    if export.main([str(run / "checkpoint.pt"), "--name", plain, "--out", str(run), *own]):
         raise ClearwayError(f"{run}: the network cannot be exported; see above")
     return model
+
+
+def _plain_name(name: str) -> str:
+    """What files of a network may be called."""
+    return name.rpartition(":")[2]
 
 
 def _times_ms(models: dict[str, Path], threads: int | None) -> dict[str, float]:
@@ -113,12 +120,12 @@ def _measure(models: dict[str, Path], options: argparse.Namespace) -> list[_Row]
     rows = []
     for name, path in models.items():
         state = load_checkpoint(path.parent / "checkpoint.pt")
-        network = export.load_network(path.parent / "checkpoint.pt")
+        network = export.load_network(path.parent / "checkpoint.pt", name if is_own_network(name) else None)
         plain = build_network(name, len(CLASSES))
         macs = count_work(plain, _SIZE_HW)
-        graph_parameters = _parameters_of(path)
         iou = named_iou(evaluate_network(network, check))
-        rows.append(_Row(name, graph_parameters, macs, state["step"], state["elapsed_s"] / 60, iou, times_ms[name]))
+        steps, minutes = state["step"], state["elapsed_s"] / 60
+        rows.append(_Row(label_network(name), _parameters_of(path), macs, steps, minutes, iou, times_ms[name]))
     return rows
 
 
@@ -154,7 +161,7 @@ def _page(rows: list[_Row], options: argparse.Namespace) -> str:
             f"| {row.name} | {row.parameters / 1e6:.2f} M | {row.macs / 1e9:.2f} | {row.ms:.1f} | "
             f"{row.ms / fastest:.2f} | {row.steps} | {row.minutes:.0f} | {accuracy} |"
         )
-    described = {name: (NETWORKS[name].__doc__ or "").partition("\n")[0] for name in sorted(NETWORKS)}
+    described = {label_network(name): describe_network(name) for name in sorted(options.networks)}
     lines += ["", *(f"- **{name}**: {text}" for name, text in described.items())]
     return "\n".join(lines) + "\n"
 
@@ -164,7 +171,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m training.family", description=__doc__)
     defaults = argparse.ArgumentParser()
     train.add_arguments(defaults)
-    parser.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=sorted(NETWORKS))
+    parser.add_argument(
+        "--networks", nargs="+", default=sorted(NETWORKS), metavar="NAME|FILE.py:CLASS", help="those of Clearway"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/family"), help="folder of the runs (%(default)s)")
     parser.add_argument("--data", type=Path, default=defaults.get_default("data"))
     parser.add_argument("--mix", nargs="+", default=defaults.get_default("mix"), metavar="DATASET=SHARE")

@@ -30,7 +30,9 @@ _LEAST_CROP_PX = 32
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what training understands."""
-    parser.add_argument("--network", choices=sorted(NETWORKS), default="lite")
+    parser.add_argument(
+        "--network", default="lite", metavar="NAME|FILE.py:CLASS", help=f"{', '.join(sorted(NETWORKS))}, or your own"
+    )
     parser.add_argument("--data", type=Path, default=data_root(), help="folder that holds the data sets (%(default)s)")
     parser.add_argument("--run", type=Path, default=Path("runs/lite"), help="folder of the run; continued if it exists")
     parser.add_argument(

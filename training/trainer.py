@@ -23,7 +23,7 @@ from training.frames import LabelledFrames
 from training.labels import CLASS_WEIGHTS, CLASSES
 from training.loader import Batch, BatchLoader
 from training.losses import segmentation_loss
-from training.networks import SegmentationNetwork, build_network
+from training.networks import SegmentationNetwork, build_network, label_network
 from training.schedule import AveragedWeights, Budget, one_cycle
 from training.tensors import TrainingPrecision, images_to_tensor, training_precision
 from training.weights import load_weights, measure_normalisation
@@ -42,7 +42,7 @@ class Settings:
     """Everything that decides a run besides its data.
 
     Attributes:
-        network: A name of `training.networks.NETWORKS`.
+        network: A name of `training.networks.NETWORKS`, or ``FILE.py:CLASS``.
         run: Folder of checkpoint and log.
         budget: When to end.
         weights: A checkpoint or a model whose weights to begin with, instead of ImageNet's.
@@ -197,7 +197,7 @@ class Trainer:
     def _what_it_is(self) -> dict[str, Any]:
         """All that the export needs."""
         return {
-            "network_name": self.settings.network,
+            "network_name": label_network(self.settings.network),
             "class_names": [entry.name for entry in CLASSES],
             "average": self.average.network.state_dict(),
             "step": self.step,
@@ -208,7 +208,7 @@ class Trainer:
         return network.to(device=self._device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def _restore(self, state: dict[str, Any]) -> None:
-        if state["network_name"] != self.settings.network:
+        if state["network_name"] != label_network(self.settings.network):
             raise CheckpointError(
                 f"{self._checkpoint_path}: a run of the network {state['network_name']}, not {self.settings.network}; "
                 "name another folder with --run"

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="training needs torch: pip install c
 onnx = pytest.importorskip("onnx", reason="the export needs onnx: pip install clearway[train]")
 
 from engines.artifact import load_artifact  # noqa: E402
+from engines.errors import ConfigError  # noqa: E402
 from engines.sidecar import save_sidecar  # noqa: E402
 from training.export import ExportError, _sidecar, check_parity, export_onnx  # noqa: E402
 from training.networks import SegmentationNetwork, build_network  # noqa: E402
@@ -67,5 +68,5 @@ def test_engines_accept_the_model_and_its_sidecar(dynamic: Path) -> None:
 
 
 def test_an_unknown_network_is_refused() -> None:
-    with pytest.raises(ValueError, match="there are: fcn, lite, unet"):
+    with pytest.raises(ConfigError, match="there are fcn, lite, unet, and your own"):
         build_network("heavy", 11)
