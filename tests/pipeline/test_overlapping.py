@@ -107,6 +107,26 @@ def test_a_slow_engine_holds_up_the_order_but_not_the_others(perception: Percept
     assert all(map(same, scenes, expected))
 
 
+@pytest.mark.parametrize("perception", [3], indirect=True)
+def test_while_one_frame_takes_long_the_other_engines_have_work(
+    perception: Perception, monkeypatch: pytest.MonkeyPatch
+):
+    look, looked_at, rest_done = _Looker.look, [], threading.Event()
+
+    def first_comes_last(looker: _Looker, frame: Frame) -> Looked:
+        if frame.index == 0:
+            assert rest_done.wait(20), f"only {looked_at} were looked at meanwhile"
+        looked = look(looker, frame)
+        looked_at.append(frame.index)
+        if set(looked_at) >= {1, 2, 3, 4, 5}:
+            rest_done.set()
+        return looked
+
+    monkeypatch.setattr(_Looker, "look", first_comes_last)
+    scenes = list(perception.see_each(drive(8)))
+    assert [scene.frame.index for scene in scenes] == list(range(8))
+
+
 def test_closing_closes_every_engine(perception: Perception):
     perception.close()
     for engine in perception._engines:
