@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from functools import partial
 from queue import SimpleQueue
@@ -25,6 +25,9 @@ __all__ = ["LOOKING_THREAD", "Looked", "describe_engines", "look_at_each"]
 
 LOOKING_THREAD = "clearway-looking"
 """Beginning of the names of the threads in which several engines look at frames side by side."""
+
+_LOOK_AGAIN_S = 0.002
+"""While no frame waits and no result is there: how long until both are asked for again."""
 
 
 class Looked(NamedTuple):
@@ -79,13 +82,15 @@ def look_at_each(
     free: SimpleQueue[_Looker] = SimpleQueue()
     for looker in lookers:
         free.put(looker)
-    under_way: deque[Future[Looked]] = deque()
+    most, under_way = 2 * len(lookers), deque[Future[Looked]]()
     with ExitStack() as stack:
         threads = ThreadPoolExecutor(len(lookers), LOOKING_THREAD)
         stack.callback(partial(threads.shutdown, cancel_futures=True))
         for frame in frames:
             under_way.append(threads.submit(_look_with_any, free, frame))
-            while under_way and (len(under_way) >= 2 * len(lookers) or not another_waits()):
+            while under_way and (len(under_way) >= most or not another_waits()):
+                if len(under_way) < most and wait([under_way[0]], _LOOK_AGAIN_S).not_done:
+                    continue  # a frame may have come meanwhile, for an engine that has nothing to do
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()

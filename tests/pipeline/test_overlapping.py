@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from itertools import count
 
 import numpy as np
 import pytest
@@ -125,6 +126,25 @@ def test_while_one_frame_takes_long_the_other_engines_have_work(
     monkeypatch.setattr(_Looker, "look", first_comes_last)
     scenes = list(perception.see_each(drive(8)))
     assert [scene.frame.index for scene in scenes] == list(range(8))
+
+
+@pytest.mark.parametrize("perception", [3], indirect=True)
+def test_a_frame_that_comes_late_is_given_to_an_engine_that_has_nothing_to_do(
+    perception: Perception, monkeypatch: pytest.MonkeyPatch
+):
+    look, second_done, asked = _Looker.look, threading.Event(), count()
+
+    def first_waits_for_the_second(looker: _Looker, frame: Frame) -> Looked:
+        if frame.index == 0:
+            assert second_done.wait(20), "the engines stood still while the source was slow"
+        looked = look(looker, frame)
+        if frame.index == 1:
+            second_done.set()
+        return looked
+
+    monkeypatch.setattr(_Looker, "look", first_waits_for_the_second)
+    scenes = list(perception.see_each(drive(4), lambda: next(asked) > 3))
+    assert [scene.frame.index for scene in scenes] == list(range(4))
 
 
 def test_closing_closes_every_engine(perception: Perception):
