@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import count
 
+import cv2
 import numpy as np
 import pytest
 
@@ -145,6 +146,20 @@ def test_a_frame_that_comes_late_is_given_to_an_engine_that_has_nothing_to_do(
     monkeypatch.setattr(_Looker, "look", first_waits_for_the_second)
     scenes = list(perception.see_each(drive(4), lambda: next(asked) > 3))
     assert [scene.frame.index for scene in scenes] == list(range(4))
+
+
+@pytest.mark.parametrize("perception", [3], indirect=True)
+def test_while_each_core_has_a_frame_opencv_takes_one_thread_and_has_its_own_back_afterwards(perception: Perception):
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        scenes = perception.see_each(drive(4))
+        next(scenes)
+        assert cv2.getNumThreads() == 1
+        scenes.close()
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_closing_closes_every_engine(perception: Perception):
