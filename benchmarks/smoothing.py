@@ -18,7 +18,7 @@ from engines.artifact import find_model, load_artifact
 from engines.factory import open_engine
 from pipeline.postprocess import Postprocessor
 from pipeline.preprocess import Preprocessor
-from pipeline.smoothing import Smoother
+from pipeline.smoothing import GreyCells, Smoother
 from pipeline.sources.synthetic import open_synthetic
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     source = open_synthetic(f"synthetic://drive?frames={args.frames}&size={args.size}")
     engine = open_engine(load_artifact(find_model("clearway-lite")), size_hw=(360, 640), threads=args.threads)
-    preprocessor, smoother = Preprocessor(engine.spec), Smoother(engine.spec)
+    preprocessor, cells, smoother = Preprocessor(engine.spec), GreyCells(engine.spec), Smoother(engine.spec)
     plain, steady = Postprocessor(engine.spec.classes), Postprocessor(engine.spec.classes)
     laps_ms: dict[str, list[float]] = defaultdict(list)
     for frame in source.frames():
@@ -41,7 +41,8 @@ def main() -> None:
         marks.append(time.perf_counter())
         plain.process(frame, logits)
         marks.append(time.perf_counter())
-        blend = smoother.blend(tensor, logits, frame.source_time_s)
+        grey = cells.average(tensor[0], preprocessor.grid_size_hw(frame.size_hw))
+        blend = smoother.blend(grey, logits.copy(), frame.source_time_s)
         marks.append(time.perf_counter())
         steady.process(frame, blend, smoother.hold)
         marks.append(time.perf_counter())

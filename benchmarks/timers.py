@@ -17,16 +17,16 @@ from engines.factory import choose_input_size, open_engine
 from evaluation.profile.timers import measure_timer_us
 from pipeline.perception import Perception
 from pipeline.sources import open_source
-from pipeline.timings import StageTimings
+from pipeline.timings import FrameKey, StageTimings
 
-_LAPS_A_FRAME = 4
-"""Decode, preprocess, engine, postprocess."""
+_LAPS_A_FRAME = 6
+"""Decode, preprocess, engine, smoothing, postprocess, situation."""
 
 
 class NoTimings(StageTimings):
     """Counts nothing."""
 
-    def add(self, stage: str, duration_ms: float) -> None:
+    def add(self, stage: str, duration_ms: float, frame: FrameKey | None = None) -> None:
         """Do nothing."""
 
 

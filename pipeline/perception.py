@@ -24,7 +24,7 @@ from pipeline.preprocess import Preprocessor
 from pipeline.rehearsal import rehearse
 from pipeline.scene import DrivableArea, Frame, RoadUser, Scene, Segmentation
 from pipeline.situation import Situation
-from pipeline.smoothing import Smoother
+from pipeline.smoothing import Grey, GreyCells, Smoother
 from pipeline.timings import StageTimings, Stopwatch
 
 __all__ = ["MEANING_THREAD", "Perception", "smooths"]
@@ -61,6 +61,7 @@ class Perception:
         self._smooth = smooth
         self._situate = situate
         self._preprocessor = Preprocessor(engine.spec)
+        self._cells = GreyCells(engine.spec) if smooth else None
         self._eyes: dict[str, _Eye] = {}
         self._open = ExitStack()
         for each in self._engines:
@@ -136,7 +137,7 @@ class Perception:
         meaning: Future[Scene] | None = None
         with (
             ThreadPoolExecutor(1, MEANING_THREAD) as thinking,
-            closing(look_at_each(self._engines, frames, self._timings, another_waits)) as looking,
+            closing(look_at_each(self._engines, frames, self._timings, another_waits, self._cells)) as looking,
         ):
             while True:
                 try:
@@ -158,7 +159,7 @@ class Perception:
         """What follows the engine."""
         frame = looked.frame
         watch, eye = Stopwatch(self._timings, frame=(frame.camera, frame.index)), self._eye(frame.camera)
-        found = self._find([frame], [eye], looked.tensor, looked.logits, watch)
+        found = self._find([frame], [eye], looked.logits, [looked.grey], watch)
         watch.lap("postprocess")
         scene = self._understand([frame], [eye], found, watch)[0]
         return dataclasses.replace(scene, timings_ms={**looked.laps_ms, **watch.laps_ms})
@@ -205,23 +206,32 @@ class Perception:
         watch.lap("situation")
         return scenes
 
-    def _infer(self, frames: Sequence[Frame], watch: Stopwatch) -> tuple[Tensor, Tensor]:
+    def _infer(self, frames: Sequence[Frame], watch: Stopwatch) -> tuple[Tensor, Sequence[Grey | None]]:
         tensor = self._preprocessor.prepare(frames)
+        greys: list[Grey | None] = [None] * len(frames)
+        if self._cells is not None:
+            sizes_hw = (self._preprocessor.grid_size_hw(frame.size_hw) for frame in frames)
+            greys = [self._cells.average(*each) for each in zip(tensor, sizes_hw, strict=True)]
         watch.lap("preprocess")
         logits = self.engine.infer(tensor)
         watch.lap("engine")
-        return tensor, logits
+        return logits.copy() if self._smooth else logits, greys  # smoothing keeps them
 
     def _find(
-        self, frames: Sequence[Frame], eyes: Sequence[_Eye], tensor: Tensor, logits: Tensor, watch: Stopwatch
+        self,
+        frames: Sequence[Frame],
+        eyes: Sequence[_Eye],
+        logits: Tensor,
+        greys: Sequence[Grey | None],
+        watch: Stopwatch,
     ) -> list[Findings]:
         contents = [
             self._preprocessor.content_of(picture, frame.size_hw) for picture, frame in zip(logits, frames, strict=True)
         ]
         if self._smooth:
             contents = [
-                eye.steady(tensor[place : place + 1], content, frame.source_time_s)
-                for place, (eye, content, frame) in enumerate(zip(eyes, contents, frames, strict=True))
+                eye.steady(grey, content, frame.source_time_s)
+                for eye, grey, content, frame in zip(eyes, greys, contents, frames, strict=True)
             ]
             watch.lap("smoothing")
         return [
@@ -275,8 +285,8 @@ class _Eye:
         self._smoother = Smoother(engine.spec) if smooth else None
         self.revision: Revision | None = self._smoother.hold if self._smoother is not None else None
 
-    def steady(self, tensor: Tensor, logits: Tensor, time_s: float) -> Tensor:
-        return logits if self._smoother is None else self._smoother.blend(tensor, logits, time_s)
+    def steady(self, grey: Grey | None, logits: Tensor, time_s: float) -> Tensor:
+        return logits if self._smoother is None or grey is None else self._smoother.blend(grey, logits, time_s)
 
     def understand(self, scene: Scene) -> Scene:
         return scene if self._situation is None else self._situation.understand(scene)

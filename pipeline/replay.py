@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         settings = _situation_settings(config, source, stack)
         sinks = _open_sinks(args.outputs, source, stack) if args.outputs else _window_if_any(console, stack)
         if args.json is not None:
-            refuse_unwritable(args.json)
+            refuse_unwritable(args.json, [args.input.removeprefix("file://"), *args.outputs])
         console.heading(source.info, artifact, sinks)
         _note_metres(console, config, source)
         compile_kernels(console, _parts_of(source, sinks))

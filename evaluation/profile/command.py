@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import glob
 from pathlib import Path
 from typing import get_args
 
@@ -22,8 +23,8 @@ from evaluation.profile.timers import measure_timer_us
 from evaluation.profile.watch import MachineWatch, gpu_names
 from pipeline.config import EngineConfig, load_config, load_view, parse_size
 from pipeline.console import Console, compile_kernels
-from pipeline.errors import ConfigError, SinkError
-from pipeline.figures import refuse_unwritable
+from pipeline.errors import ConfigError
+from pipeline.figures import refuse_unwritable, write_whole
 
 __all__ = ["add_arguments", "run"]
 
@@ -119,22 +120,28 @@ def _check(args: argparse.Namespace) -> None:
 
 def _refuse_unwritable_outputs(args: argparse.Namespace) -> None:
     """Before the long part."""
+    recording = (args.input or "").removeprefix("file://")
+    pictures = glob.glob(recording)  # noqa: PTH207 - the pattern may be absolute
+    kept = [given for given in (recording, *pictures, args.model, args.camera, args.ground) if given]
+    if args.report is not None:
+        from evaluation.html_page import PAGE_NAME, refuse_unwritable_page
+
+        refuse_unwritable(args.report / PAGE_NAME, kept)
+        refuse_unwritable_page(args.report)
+        kept.append(args.report / PAGE_NAME)
     for file in (args.json, args.trace):
         if file is not None:
-            refuse_unwritable(file)
-    if args.report is not None:
-        from evaluation.html_page import refuse_unwritable_page
-
-        refuse_unwritable_page(args.report)
+            refuse_unwritable(file, kept)
+            kept.append(file)
 
 
 def _write(args: argparse.Namespace, measured: Measurement, figures: ProfileFigures, console: Console) -> None:
     if args.json is not None:
-        _write_bytes(args.json, msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+        write_whole(args.json, msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
     if args.trace is not None:
         from evaluation.profile.trace import trace_events
 
-        _write_bytes(args.trace, msgspec.json.encode(trace_events(measured)))
+        write_whole(args.trace, msgspec.json.encode(trace_events(measured)))
         console.note(f"trace: {args.trace}, to be opened at ui.perfetto.dev")
     if args.report is not None:
         from evaluation.profile.page import write_page
@@ -142,18 +149,15 @@ def _write(args: argparse.Namespace, measured: Measurement, figures: ProfileFigu
         console.note(f"report: {write_page(args.report, measured, figures)}")
 
 
-def _write_bytes(file: Path, content: bytes) -> None:
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise SinkError(f"{file}: cannot be written ({error.strerror})") from error
-
-
 def _compare(args: argparse.Namespace, console: Console) -> int:
+    for name in ("input", "trace", "report"):
+        if getattr(args, name) is not None:
+            raise ConfigError(f"--compare measures nothing: leave out {'INPUT' if name == 'input' else f'--{name}'}")
     before, after = map(read_figures, args.compare)
+    if args.json is not None:
+        refuse_unwritable(args.json, args.compare)
     comparison = compare_profiles(before, after)
     comparison_table(console, comparison)
     if args.json is not None:
-        refuse_unwritable(args.json)
-        _write_bytes(args.json, msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
+        write_whole(args.json, msgspec.json.format(msgspec.json.encode(comparison), indent=2) + b"\n")
     return 1 if comparison.slower else 0

@@ -63,6 +63,7 @@ class Comparison(msgspec.Struct, frozen=True):
         stages: Medians by stage; single figures, without an interval.
         differences: Settings and machines that are not the same, in words.
         judged_by: Which ratio the verdict is about: "frame_over_engine", or "frame" where settings or machine differ.
+        other_load: Cores' worth of time that other programs took while A and while B was measured.
     """
 
     slower: bool
@@ -74,6 +75,7 @@ class Comparison(msgspec.Struct, frozen=True):
     stages: dict[str, float]
     differences: list[str]
     judged_by: str
+    other_load: list[float]
 
 
 def compare_profiles(before: ProfileFigures, after: ProfileFigures) -> Comparison:
@@ -99,6 +101,7 @@ def compare_profiles(before: ProfileFigures, after: ProfileFigures) -> Compariso
         },
         differences=differences,
         judged_by=judged_by,
+        other_load=[before.other_load, after.other_load],
     )
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -26,6 +27,9 @@ FORMAT = "clearway-profile/1"
 SYNCHRONISATION = (
     "engine.infer returns when its logits are in memory: launching, copying and waiting for the device are inside"
 )
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+"""What comparisons divide by."""
 
 _FRAME_LIMIT = 20_000
 _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
@@ -66,10 +70,10 @@ class SegmentFigures(msgspec.Struct, frozen=True):
     """
 
     frames: int
-    frame_ms: float
-    engine_ms: float
+    frame_ms: Positive
+    engine_ms: Positive
     decode_ms: float
-    cpu_ms: float
+    cpu_ms: Positive
     memory_mb: float
 
 
@@ -153,7 +157,7 @@ class ProfileFigures(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str]
     measured_at: str
     synchronisation: str = SYNCHRONISATION
-    segments: list[SegmentFigures]
+    segments: Annotated[list[SegmentFigures], msgspec.Meta(min_length=1)]
     frames_ms: list[float]
 
 
@@ -234,6 +238,9 @@ def read_figures(file: Path) -> ProfileFigures:
         raise ConfigError(f"{file}: not what `profile --json` writes ({error})") from error
     if figures.format != FORMAT:
         raise ConfigError(f"{file}: is {figures.format!r}, not {FORMAT!r}; measure it again with this version")
+    for stage, row in figures.timings_ms.items():
+        if "p50" not in row:
+            raise ConfigError(f"{file}: not what `profile --json` writes (no `p50` of {stage})")
     return figures
 
 

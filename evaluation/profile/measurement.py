@@ -253,7 +253,8 @@ def _segment(measured: Measurement, recorder: Recorder, frames: int, segment_s: 
         clip = Looped(plan.uri, frames)
         perceive = partial(_perceive, measured, clip.info.size_hw, recorder)
         Runner(Capture(clip, recorder), perceive, [], recorder).run()
-    cpu_s = time.process_time() - recorder.ready_cpu_s
+    # Not what follows the last scene: closing engines takes as long as a few frames, and a segment has few.
+    cpu_s = recorder.seen_cpu_s - recorder.ready_cpu_s
     recorder.forget_threads()
     looks = recorder.looks[first_look:]
     counted, began_s, ended_s = _steady(looks, plan)

@@ -18,6 +18,12 @@ __all__ = ["write_page"]
 
 _PLOT_WIDTH, _PLOT_HEIGHT = 1000.0, 140.0
 _BINS = 60
+_LEAST_WAIT_S = 1e-4
+"""Shorter than this a frame did not wait: the thread was noting its last lap."""
+
+Step = tuple[str, float, float]
+"""What happened to a frame, from when to when."""
+
 _FIXED_COLORS = {
     "decode": "#7a9cc6", "waiting": "#dfe4ea", "preprocess": "#e0a33c", "engine": "#2463b4", "postprocess": "#3a9d7a",
     "smoothing": "#4fb3c9", "situation": "#c2577a",
@@ -90,29 +96,36 @@ def _waterfalls(measured: Measurement) -> list[dict[str, Any]]:
 def _steps(way: Way) -> list[dict[str, Any]]:
     look = way.look
     zero_s = look.captured_s
-    spans: list[tuple[str, float, float]] = []
+    spans: list[Step] = []
     if way.decoding is not None:
         decode_s = way.decoding.duration_ms / 1e3
         zero_s = way.decoding.ended_s - decode_s
         spans.append(("decode", zero_s, way.decoding.ended_s))
     spans.append(("waiting", spans[-1][2] if spans else look.captured_s, look.began_s))
     at_s = look.began_s
-    for span in _merged(way):
-        spans.append((span[0], at_s, span[1]))
-        at_s = span[1]
+    for span in way.stages:
+        # Of a batch every lap is noted at its end, as one frame's share: there they follow one another without gaps.
+        began_s = at_s if span.frame is None else max(at_s, span.ended_s - span.duration_ms / 1e3)
+        if began_s > at_s + _LEAST_WAIT_S:
+            spans.append(("waiting", at_s, began_s))
+        spans.append((span.stage, began_s, span.ended_s))
+        at_s = max(at_s, span.ended_s)
     return [
         {"name": name, "begin_ms": (begin - zero_s) * 1e3, "end_ms": (end - zero_s) * 1e3, "ms": (end - begin) * 1e3}
-        for name, begin, end in spans
+        for name, begin, end in _merged(spans)
         if end > begin
     ]
 
 
-def _merged(way: Way) -> list[tuple[str, float]]:
-    """Stages and when each ended; of a batch, the laps of all its frames as one."""
-    merged: dict[str, float] = {}
-    for span in way.stages:
-        merged[span.stage] = span.ended_s
-    return list(merged.items())
+def _merged(steps: Sequence[Step]) -> list[Step]:
+    """Neighbours of one name as one: laps of the frames of a batch, waiting to be taken up and for an engine."""
+    merged: list[Step] = []
+    for name, begin_s, end_s in steps:
+        if merged and merged[-1][0] == name:
+            merged[-1] = (name, merged[-1][1], max(merged[-1][2], end_s))
+        else:
+            merged.append((name, begin_s, end_s))
+    return merged
 
 
 def _segments(figures: ProfileFigures) -> dict[str, Any]:

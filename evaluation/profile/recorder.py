@@ -72,7 +72,7 @@ class Recorder(StageTimings):
         self.spans: list[Span] = []
         self.looks: list[Look] = []
         self.spans_lost = 0
-        self.ready_cpu_s = 0.0
+        self.ready_cpu_s = self.seen_cpu_s = 0.0
         self._cpu_s: dict[int, float] = {}
         self._cpu_totals_ms: defaultdict[str, float] = defaultdict(float)
         self._cpu_laps: defaultdict[str, int] = defaultdict(int)
@@ -109,7 +109,8 @@ class Recorder(StageTimings):
             self._cpu_s.clear()
 
     def looked_at(self, frames: Sequence[Frame], began_s: float, ended_s: float) -> None:
-        """Frames went through the perception together."""
+        """Frames went through the perception together. CPU time of the process, `seen_cpu_s`, counts until now."""
+        self.seen_cpu_s = time.process_time()
         with self._lock:
             self.looks += [Look(one.camera, one.index, one.captured_at_s, began_s, ended_s) for one in frames]
 

@@ -11,6 +11,9 @@ from pipeline.console import Console
 
 __all__ = ["comparison_table", "figures_table", "throttling_text"]
 
+_LOUD_CORES = 0.1
+"""Other programs that take more than this disturb the wall clock."""
+
 
 def figures_table(console: Console, figures: ProfileFigures) -> None:
     """Show stages, then what the pipeline makes of its engine."""
@@ -56,6 +59,9 @@ def comparison_table(console: Console, comparison: Comparison) -> None:
     console.out.print(table)
     for difference in comparison.differences:
         console.note(f"not the same: {difference}")
+    if max(comparison.other_load) > _LOUD_CORES:
+        loads = " and ".join(f"{load:.1f}" for load in comparison.other_load)
+        console.note(f"other programs took {loads} cores meanwhile: the CPU time is to be trusted, the verdict is not")
     console.out.print(Text(comparison.verdict, style="bold red" if comparison.slower else "bold green"))
 
 
@@ -86,7 +92,7 @@ def _remarks(figures: ProfileFigures) -> list[str]:
         f"memory {figures.memory_mb:.0f} MB; throttled: {throttling_text(figures)}; "
         f"timers: {figures.timers_share:.3%} of a frame"
     )
-    if figures.other_load > 0.1:
+    if figures.other_load > _LOUD_CORES:
         lines.append(f"other programs took {figures.other_load:.1f} cores meanwhile: trust the ratios, not the times")
     return lines
 

@@ -114,7 +114,7 @@ def _frames(ways: Sequence[Way], clock: _Clock, threads: dict[str, int]) -> Iter
         if not taken_up:  # it lies beyond the laps that were kept
             continue
         thread, began_s = threads[taken_up[0].thread], taken_up[0].ended_s - taken_up[0].duration_ms / 1e3
-        known = {"age_ms": round(look.age_ms, 3), "waited_ms": round((look.began_s - look.captured_s) * 1e3, 3)}
+        known = {"age_ms": round(look.age_ms, 3), "waited_ms": round((began_s - look.captured_s) * 1e3, 3)}
         if way.decoding is not None:
             inside_s = way.decoding.ended_s - way.decoding.duration_ms / 2e3
             yield _flow("s", number, clock.us(inside_s), threads[way.decoding.thread])

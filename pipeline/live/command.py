@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
     artifact = load_artifact(find_model(config.model))
     console = Console(quiet=args.quiet)
     if args.json is not None:
-        refuse_unwritable(args.json)
+        refuse_unwritable(args.json, [*outputs, *(_file_of(camera) for camera in config.cameras)])
     compile_kernels(console, _parts_of(cameras))
     with ExitStack() as stack:
         database = open_instances(config.instances, stack)
@@ -162,6 +162,11 @@ def _parts_of(cameras: Sequence[CameraConfig]) -> list[str]:
     rendered = any(camera.uri.startswith("synthetic:") for camera in cameras)
     parts = ["perception", "situation", "overlay on pictures", "overlay on video"]
     return [*parts, "the synthetic drive"] if rendered else parts
+
+
+def _file_of(camera: CameraConfig) -> str:
+    """The recording that a camera plays, without what is asked of it; no file where it is a real one."""
+    return camera.uri.removeprefix("file://").partition("?")[0]
 
 
 def _settings(args: argparse.Namespace) -> tuple[LiveConfig, list[str]]:

@@ -5,6 +5,7 @@ it blends a frame's logits with those of the frames before, moved along with the
 class only when the new one leads clearly. It is causal: it waits for nothing.
 """
 
+from pipeline.smoothing.motion import Grey, GreyCells
 from pipeline.smoothing.smoother import Smoother, SmoothingRules
 
-__all__ = ["Smoother", "SmoothingRules"]
+__all__ = ["Grey", "GreyCells", "Smoother", "SmoothingRules"]

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 from engines.base import ModelSpec, Tensor
 from pipeline.jit import kernel
 
-__all__ = ["Flow", "MotionField", "share_above"]
+__all__ = ["Flow", "Grey", "GreyCells", "MotionField", "share_above"]
 
 Flow = NDArray[np.float32]
 """(h, w, 2) float32: where the content of each cell was in the frame before, as (x, y) cells to go from here."""
+
+Grey = NDArray[np.uint8]
+"""(h, w) uint8: a picture in grey levels, one a cell."""
 
 _GREEN = 1
 _LATTICE_STEP = 12
@@ -22,43 +25,70 @@ _STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 5, 0.05)
 _LEAST_SIDE = 12
 
 
-class MotionField:
-    """Follows the picture from frame to frame, at the resolution of the logits, from the network's own input.
+class GreyCells:
+    """Makes the network's own input as small as the logits' grid: what motion is found in.
 
-    Points on a lattice of every twelfth cell are followed by the pyramidal Lucas-Kanade method (Bouguet, 2000), and
-    what lies between them is interpolated. A cell is four pixels wide, so that this is a tenth of a megapixel at most.
+    Args:
+        spec: Of the model.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         self._stride_hw = (spec.input_shape[2] / spec.output_shape[2], spec.input_shape[3] / spec.output_shape[3])
         self._scale, self._shift = np.float32(spec.std[_GREEN]), np.float32(spec.mean[_GREEN])
+
+    def average(self, tensor: Tensor, grid_hw: tuple[int, int]) -> Grey:
+        """The green channel of one picture, averaged over each cell.
+
+        Args:
+            tensor: (3, H, W), of the network's input (N, 3, H, W).
+            grid_hw: (h, w), the part of the logits' grid that the picture fills.
+        """
+        height = min(tensor.shape[1], round(grid_hw[0] * self._stride_hw[0]))
+        width = min(tensor.shape[2], round(grid_hw[1] * self._stride_hw[1]))
+        plane = tensor[_GREEN, :height, :width]
+        picture = np.empty(grid_hw, np.uint8)
+        if (height, width) == (4 * grid_hw[0], 4 * grid_hw[1]):
+            _average_4x4(plane, self._scale, self._shift, picture)
+        else:
+            small = cv2.resize(plane, (grid_hw[1], grid_hw[0]), interpolation=cv2.INTER_AREA)
+            np.clip(small * self._scale + self._shift, 0, 255, out=small)
+            picture[:] = small
+        return picture
+
+
+class MotionField:
+    """Follows the picture from frame to frame, at the resolution of the logits.
+
+    Points on a lattice of every twelfth cell are followed by the pyramidal Lucas-Kanade method (Bouguet, 2000), and
+    what lies between them is interpolated. A cell is four pixels wide, so that this is a tenth of a megapixel at most.
+    """
+
+    def __init__(self) -> None:
         self._lattice: NDArray[np.float32] = np.empty((0, 0, 2), np.float32)
         self._cells: NDArray[np.float32] = np.empty((0, 0, 2), np.float32)
-        self._before: NDArray[np.uint8] | None = None
+        self._before: Grey | None = None
 
     def forget(self) -> None:
         """The next picture follows none."""
         self._before = None
 
-    def follow(self, tensor: Tensor, grid_hw: tuple[int, int]) -> tuple[Flow | None, NDArray[np.float32]]:
+    def follow(self, picture: Grey) -> tuple[Flow | None, NDArray[np.float32]]:
         """Take in the next picture.
 
         Args:
-            tensor: The network's input (N, 3, H, W).
-            grid_hw: (h, w), the part of the logits' grid that the picture fills.
+            picture: (h, w), as `GreyCells` made it; kept until the next.
 
         Returns:
             The flow, None for the first picture; and (h, w) float32 by how many of 255 grey levels the surroundings of
             each cell differ from where the flow says that they were; infinite where that is outside the picture.
         """
-        picture = self._picture(tensor, grid_hw)
         before, self._before = self._before, picture
-        if before is None or before.shape != grid_hw:
-            return None, np.full(grid_hw, np.inf, np.float32)
+        if before is None or before.shape != picture.shape:
+            return None, np.full(picture.shape, np.inf, np.float32)
         flow = self._flow(before, picture)
         return flow, self._compare(picture, before, flow)
 
-    def _compare(self, picture: NDArray[np.uint8], before: NDArray[np.uint8], flow: Flow) -> NDArray[np.float32]:
+    def _compare(self, picture: Grey, before: Grey, flow: Flow) -> NDArray[np.float32]:
         """(h, w) by how much the surroundings of each cell differ from where the flow leads; infinite outside."""
         height, width = picture.shape
         if self._cells.shape[:2] != picture.shape:
@@ -70,21 +100,7 @@ class MotionField:
         _judge(unlike, np.asarray(places, np.float32))
         return unlike
 
-    def _picture(self, tensor: Tensor, grid_hw: tuple[int, int]) -> NDArray[np.uint8]:
-        """(h, w) the green channel of the picture, averaged over each cell, in grey levels."""
-        height = min(tensor.shape[2], round(grid_hw[0] * self._stride_hw[0]))
-        width = min(tensor.shape[3], round(grid_hw[1] * self._stride_hw[1]))
-        plane = tensor[0, _GREEN, :height, :width]
-        picture = np.empty(grid_hw, np.uint8)
-        if (height, width) == (4 * grid_hw[0], 4 * grid_hw[1]):
-            _average_4x4(plane, self._scale, self._shift, picture)
-        else:
-            small = cv2.resize(plane, (grid_hw[1], grid_hw[0]), interpolation=cv2.INTER_AREA)
-            np.clip(small * self._scale + self._shift, 0, 255, out=small)
-            picture[:] = small
-        return picture
-
-    def _flow(self, before: NDArray[np.uint8], picture: NDArray[np.uint8]) -> Flow:
+    def _flow(self, before: Grey, picture: Grey) -> Flow:
         height, width = picture.shape
         if min(height, width) < _LEAST_SIDE:
             return np.zeros((height, width, 2), np.float32)
@@ -102,7 +118,7 @@ class MotionField:
 
 
 @kernel(fastmath=True)
-def _average_4x4(plane: NDArray[np.float32], scale: np.float32, shift: np.float32, out: NDArray[np.uint8]) -> None:
+def _average_4x4(plane: NDArray[np.float32], scale: np.float32, shift: np.float32, out: Grey) -> None:
     """Means of 4x4 pixels, brought back from the network's units to grey levels."""
     height, width = out.shape
     sums = np.empty(4 * width, np.float32)

@@ -14,7 +14,7 @@ from pipeline.postprocess.runs import RunBuffers, Runs
 from pipeline.scene import ClassMap
 from pipeline.smoothing.blend import blend_unsettled, rank_classes
 from pipeline.smoothing.hold import hold_pixels
-from pipeline.smoothing.motion import MotionField, share_above
+from pipeline.smoothing.motion import Grey, MotionField, share_above
 
 __all__ = ["Smoother", "SmoothingRules"]
 
@@ -77,7 +77,7 @@ class Smoother:
         self._memory = np.where(_named(spec.classes, THIN), self._rules.memory_thin, self._rules.memory)
         self._memory = self._memory.astype(np.float32)
         self._holds = _holds(spec.classes, self._rules)
-        self._motion = MotionField(spec)
+        self._motion = MotionField()
         self._buffers, self._other_buffers = RunBuffers((0, 0)), RunBuffers((0, 0))
         self.forget()
 
@@ -86,39 +86,36 @@ class Smoother:
         self._motion.forget()
         self._time_s: float | None = None
         self._state: Tensor = np.empty((0, 0, 0), np.float32)
-        self._spare: Tensor = self._state
         self._winners: NDArray[np.uint8] = np.empty((0, 0), np.uint8)
         self._shown: Runs | None = None
 
-    def blend(self, tensor: Tensor, logits: Tensor, time_s: float) -> Tensor:
+    def blend(self, picture: Grey, logits: Tensor, time_s: float) -> Tensor:
         """A frame's logits, steadied by those before.
 
         Args:
-            tensor: The network's input, (N, 3, H, W) float32, of which the picture fills the upper left.
-            logits: (K, h, w) float32, C-contiguous, the part of the output that stands for the picture; not kept.
+            picture: (h, w) uint8, the frame, as `GreyCells` made it.
+            logits: (K, h, w) float32, C-contiguous, the part of the output that stands for the picture. They are the
+                smoother's from now on: steadied where they are, and kept for the next frame.
             time_s: When the frame was taken.
 
         Returns:
-            (K, h, w) float32, valid until the next call.
+            The logits themselves; only to be read.
         """
         gap_s = None if self._time_s is None else time_s - self._time_s
         if self._state.shape != logits.shape or gap_s is None or not 0 <= gap_s <= self._rules.longest_gap_s:
             self.forget()
         self._time_s = time_s
-        flow, unlike = self._motion.follow(tensor, (logits.shape[1], logits.shape[2]))
+        flow, unlike = self._motion.follow(picture)
         winners, leads = rank_classes(logits)
         if flow is None or share_above(unlike, 2 * self._rules.likeness) > self._rules.cut_share:
             self._shown = None
-            self._spare, self._state = np.empty_like(logits), logits.copy()
         else:
-            np.copyto(self._spare, logits)
             blend_unsettled(
-                self._spare, self._state, flow, unlike, winners, leads, self._winners, self._memory,
+                logits, self._state, flow, unlike, winners, leads, self._winners, self._memory,
                 np.float32(self._rules.settled), np.float32(self._rules.clear), np.float32(self._rules.likeness),
             )  # fmt: skip
-            self._state, self._spare = self._spare, self._state
-        self._winners = winners
-        return self._state
+        self._state, self._winners = logits, winners
+        return logits
 
     def hold(self, class_ids: ClassMap, runs: Runs, logits: Tensor) -> Runs:
         """Give pixels back the class they were shown with, where another one does not lead clearly.

@@ -110,6 +110,8 @@ def bad_inputs(clip: Path, folder: Path) -> dict[str, tuple[list[object], str]]:
         "nothing in the span": ([clip, "--start", 100], "holds no frames between 100 s and its end"),
         "negative start": ([clip, "--start", -1], "start"),
         "unwritable figures": ([clip, "--json", folder / "file" / "f.json"], "f.json"),
+        "figures over the recording": ([clip, "--json", clip], "would replace the input"),
+        "figures over an output": ([clip, folder / "b.jsonl", "--json", folder / "b.jsonl"], "would replace the input"),
         "unknown synthetic option": (["synthetic://drive?wheels=3"], "wheels"),
     }
 

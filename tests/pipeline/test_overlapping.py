@@ -6,7 +6,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from itertools import count
 
+import cv2
 import numpy as np
 import pytest
 
@@ -105,6 +107,59 @@ def test_a_slow_engine_holds_up_the_order_but_not_the_others(perception: Percept
     scenes = list(perception.see_each(frames))
     assert [scene.frame.index for scene in scenes] == list(range(9))
     assert all(map(same, scenes, expected))
+
+
+@pytest.mark.parametrize("perception", [3], indirect=True)
+def test_while_one_frame_takes_long_the_other_engines_have_work(
+    perception: Perception, monkeypatch: pytest.MonkeyPatch
+):
+    look, looked_at, rest_done = _Looker.look, [], threading.Event()
+
+    def first_comes_last(looker: _Looker, frame: Frame) -> Looked:
+        if frame.index == 0:
+            assert rest_done.wait(20), f"only {looked_at} were looked at meanwhile"
+        looked = look(looker, frame)
+        looked_at.append(frame.index)
+        if set(looked_at) >= {1, 2, 3, 4, 5}:
+            rest_done.set()
+        return looked
+
+    monkeypatch.setattr(_Looker, "look", first_comes_last)
+    scenes = list(perception.see_each(drive(8)))
+    assert [scene.frame.index for scene in scenes] == list(range(8))
+
+
+@pytest.mark.parametrize("perception", [3], indirect=True)
+def test_a_frame_that_comes_late_is_given_to_an_engine_that_has_nothing_to_do(
+    perception: Perception, monkeypatch: pytest.MonkeyPatch
+):
+    look, second_done, asked = _Looker.look, threading.Event(), count()
+
+    def first_waits_for_the_second(looker: _Looker, frame: Frame) -> Looked:
+        if frame.index == 0:
+            assert second_done.wait(20), "the engines stood still while the source was slow"
+        looked = look(looker, frame)
+        if frame.index == 1:
+            second_done.set()
+        return looked
+
+    monkeypatch.setattr(_Looker, "look", first_waits_for_the_second)
+    scenes = list(perception.see_each(drive(4), lambda: next(asked) > 3))
+    assert [scene.frame.index for scene in scenes] == list(range(4))
+
+
+@pytest.mark.parametrize("perception", [3], indirect=True)
+def test_while_each_core_has_a_frame_opencv_takes_one_thread_and_has_its_own_back_afterwards(perception: Perception):
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        scenes = perception.see_each(drive(4))
+        next(scenes)
+        assert cv2.getNumThreads() == 1
+        scenes.close()
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)
 
 
 def test_closing_closes_every_engine(perception: Perception):

@@ -24,7 +24,7 @@ from pipeline.postprocess import Postprocessor, encode_runs, segment
 from pipeline.preprocess import Preprocessor
 from pipeline.scene import Frame, Scene, YuvImage
 from pipeline.situation import Situation, SituationSettings
-from pipeline.smoothing import Smoother
+from pipeline.smoothing import GreyCells, Smoother
 from pipeline.sources.synthetic import road_view_of
 from pipeline.synthetic import SyntheticDrive
 from pipeline.yuv import fill_planes, yuv_weights
@@ -111,7 +111,7 @@ def smoothing(scene: Scene) -> Callable[[], object]:
     """Two pictures in turns whose doubtful cells differ, so that there is something to blend and to hold."""
     artifact = load_artifact(find_model("clearway-lite"))
     spec = artifact.spec((1, 3, *INPUT_HW), (1, len(artifact.classes), *GRID_HW))
-    smoother, tensor = Smoother(spec), Preprocessor(spec).prepare([scene.frame]).copy()
+    smoother, cells, tensor = Smoother(spec), GreyCells(spec), Preprocessor(spec).prepare([scene.frame]).copy()
     logits = [logits_of(scene.segmentation.class_ids, len(artifact.classes), seed) for seed in (1, 2)]
     seen = [
         (segmentation.class_ids, encode_runs(segmentation.class_ids))
@@ -121,7 +121,7 @@ def smoothing(scene: Scene) -> Callable[[], object]:
 
     def smooth() -> None:
         turn = next(turns)
-        blend = smoother.blend(tensor, logits[turn % 2], turn / 30)
+        blend = smoother.blend(cells.average(tensor[0], GRID_HW), logits[turn % 2].copy(), turn / 30)
         class_ids, runs = seen[turn % 2]
         smoother.hold(class_ids.copy(), runs, blend)
 

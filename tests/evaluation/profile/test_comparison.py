@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from evaluation.profile.comparison import _mann_whitney_ways, _rank, compare_profiles, ratio_of
 from evaluation.profile.figures import ProfileFigures, SegmentFigures
+from evaluation.profile.tables import comparison_table
+from pipeline.console import Console
 from tests.evaluation.profile.profiles import a_profile
 
 
@@ -107,3 +109,11 @@ def test_every_ratio_is_finite():
     comparison = compare_profiles(a_profile(), a_profile())
     assert all(math.isfinite(value) for value in comparison.stages.values())
     assert isinstance(a_profile().segments[0], SegmentFigures)
+
+
+def test_other_programs_beside_either_are_told(capsys: pytest.CaptureFixture[str]):
+    quiet, disturbed = a_profile(), msgspec.structs.replace(a_profile(), other_load=1.5)
+    comparison_table(Console(), compare_profiles(quiet, quiet))
+    assert "other programs" not in capsys.readouterr().err
+    comparison_table(Console(), compare_profiles(quiet, disturbed))
+    assert "other programs took 0.0 and 1.5 cores" in " ".join(capsys.readouterr().err.split())

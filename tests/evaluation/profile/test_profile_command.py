@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,8 @@ class Page(HTMLParser):
         super().__init__()
         self.headings: list[str] = []
         self.links: list[str] = []
-        self._tag = ""
+        self.steps: list[tuple[str, float]] = []
+        self._tag, self._step = "", ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._tag = tag
@@ -139,6 +141,10 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._tag in {"h1", "h2"} and data.strip():
             self.headings.append(data.strip())
+        if self._tag == "span":
+            self._step = data.strip() or self._step
+        if self._tag == "em" and data.strip():
+            self.steps.append((self._step, float(data)))
 
 
 def test_the_page_holds_everything_itself(replayed: Path):
@@ -149,6 +155,16 @@ def test_the_page_holds_everything_itself(replayed: Path):
     assert "The way of a frame" in page.headings
     assert f"{figures_of(replayed)['fps']:.1f}" in text
     assert "nan" not in text
+
+
+def test_waiting_for_an_engine_is_no_work_of_the_stage_after_it(replayed: Path):
+    page = Page()
+    page.feed((replayed / "page" / "index.html").read_text())
+    timings = figures_of(replayed)["timings_ms"]
+    assert {"decode", "waiting", "preprocess", "engine", "postprocess"} <= {name for name, _ in page.steps}
+    for name, took_ms in page.steps:
+        if name in {"preprocess", "engine"}:
+            assert took_ms <= timings[name]["max"] * 1.05 + 0.01, name
 
 
 def test_cameras_go_through_the_live_run(clip: Path, tmp_path: Path):
@@ -209,11 +225,66 @@ def test_without_an_input_a_drive_is_kept_and_a_folder_of_others_refused(tmp_pat
         clips.drive_clip()
 
 
+def test_no_output_replaces_the_input_or_another_output(clip: Path, replayed: Path, tmp_path: Path, capsys):
+    recording, page = tmp_path / "drive.mp4", tmp_path / "page"
+    recording.write_bytes(clip.read_bytes())
+    link, profile = tmp_path / "link.json", tmp_path / "profile.json"
+    link.symlink_to(recording)
+    profile.write_bytes((replayed / "profile.json").read_bytes())
+    kept = {file: file.read_bytes() for file in (recording, profile)}
+    cases: list[list[object]] = [
+        [recording, "--json", recording],
+        [f"file://{recording}", "--trace", link],
+        [tmp_path / "*.mp4", "--json", recording],
+        [recording, "--json", tmp_path / "one.json", "--trace", tmp_path / "one.json"],
+        [recording, "--report", page, "--json", page / "index.html"],
+        ["--compare", profile, profile, "--json", profile],
+    ]
+    for arguments in cases:
+        assert main(["profile", *map(str, arguments), *SMALL]) == 2, arguments
+        assert "would replace the input or another output" in capsys.readouterr().err
+    assert all(file.read_bytes() == content for file, content in kept.items())
+
+
+def test_a_run_that_fails_leaves_no_empty_file_and_an_older_one_as_it_was(tmp_path: Path):
+    older = tmp_path / "older.json"
+    older.write_text("kept")
+    outputs = ("--json", str(older), "--trace", str(tmp_path / "new.json"))
+    assert main(["profile", str(tmp_path / "nothing.mp4"), *outputs, "--quiet"]) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["older.json"]
+    assert older.read_text() == "kept"
+
+
+def damaged(profile: dict[str, Any], damage: Callable[[dict[str, Any]], object]) -> str:
+    copy = json.loads(json.dumps(profile))
+    damage(copy)
+    return json.dumps(copy)
+
+
+def test_a_damaged_profile_is_told_from_a_slow_one(replayed: Path, tmp_path: Path, capsys):
+    whole = figures_of(replayed)
+    cases = {
+        "no segments": damaged(whole, lambda profile: profile["segments"].clear()),
+        "no time": damaged(whole, lambda profile: profile["segments"][0].update(engine_ms=0)),
+        "no median": damaged(whole, lambda profile: profile["timings_ms"]["engine"].pop("p50")),
+        "cut off": json.dumps(whole)[:-200],
+        "empty": "",
+        "a trace": (replayed / "trace.json").read_text(),
+    }
+    for name, content in cases.items():
+        (tmp_path / "damaged.json").write_text(content)
+        assert main(["profile", "--compare", str(replayed / "profile.json"), str(tmp_path / "damaged.json")]) == 2, name
+        said = capsys.readouterr().err.strip()
+        assert "damaged.json: not what `profile --json` writes" in said, f"{name}: {said}"
+        assert len(said.splitlines()) == 1, name
+
+
 def test_bad_input_gives_one_clear_line_and_exit_code_2(clip: Path, replayed: Path, tmp_path: Path, capsys):
     (tmp_path / "other.json").write_text('{"fps": 3}')
     (tmp_path / "file").write_text("")
     old = figures_of(replayed) | {"format": "clearway-profile/0"}
     (tmp_path / "old.json").write_text(json.dumps(old))
+    twice = ["--compare", *[replayed / "profile.json"] * 2]
     cases: dict[str, tuple[list[object], str]] = {
         "missing file": ([tmp_path / "nothing.mp4"], "no such file"),
         "no seconds": ([clip, "--duration", 0], "--duration 0"),
@@ -222,6 +293,10 @@ def test_bad_input_gives_one_clear_line_and_exit_code_2(clip: Path, replayed: Pa
         "more in a batch than cameras": ([clip, "--cameras", 2, "--batch", 3], "never give so many"),
         "unwritable figures": ([clip, "--json", tmp_path / "file" / "f.json"], "f.json"),
         "unwritable page": ([clip, "--report", tmp_path / "file" / "page"], "page"),
+        "no pictures in a batch": ([clip, "--batch", 0], "--batch 0"),
+        "a folder as trace": ([clip, "--trace", tmp_path], "Is a directory"),
+        "comparison with a recording": ([clip, *twice], "leave out INPUT"),
+        "comparison with a trace": (["--trace", "t", *twice], "leave out --trace"),
         "comparison without a file": (["--compare", tmp_path / "a.json", tmp_path / "b.json"], "a.json"),
         "comparison with something else": (["--compare", *[tmp_path / "other.json"] * 2], "other.json"),
         "comparison with an old format": (["--compare", *[tmp_path / "old.json"] * 2], "measure it again"),

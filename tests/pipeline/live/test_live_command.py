@@ -72,13 +72,17 @@ def test_cameras_may_be_in_the_configuration_file(tmp_path: Path):
         ([DRIVE, "--web", "nonsense:port"], "nonsense:port"),
         ([DRIVE, "--web", "0.0.0.0:8080"], "token"),
         ([DRIVE, "--record", "/proc/nowhere"], "/proc/nowhere"),
+        ([DRIVE, "s.jsonl", "--json", "s.jsonl"], "would replace the input or another output"),
+        (["drive.mp4?loop", "--json", "drive.mp4"], "would replace the input or another output"),
         ([DRIVE, "--decode", "nvdec"], "NVDEC cannot be used"),
         (["rtsp://127.0.0.1:1/x", "--duration", "1"], "no camera gave a picture: rtsp://127.0.0.1:1/x"),
         (["rtsp://127.0.0.1:1/x", "--give-up-after", "0.5"], "Connection refused"),
     ],
 )
 def test_bad_input_gives_one_clear_line_and_exit_code_2(arguments: list[str], complaint: str, tmp_path: Path):
+    (tmp_path / "drive.mp4").write_bytes(b"kept")
     result = clearway("live", *arguments, "--quiet", cwd=tmp_path)
+    assert (tmp_path / "drive.mp4").read_bytes() == b"kept"
     lines = result.stderr.strip().splitlines()
     assert (result.returncode, len(lines)) == (2, 1), result.stderr
     assert lines[0].startswith("clearway: error: ")

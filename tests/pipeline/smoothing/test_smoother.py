@@ -16,7 +16,7 @@ from engines.factory import open_engine
 from pipeline.perception import Perception
 from pipeline.postprocess import encode_runs
 from pipeline.scene import Frame
-from pipeline.smoothing import Smoother
+from pipeline.smoothing import GreyCells, Smoother
 from pipeline.smoothing.motion import MotionField
 from pipeline.sources.synthetic import open_synthetic
 from pipeline.timings import StageTimings
@@ -29,13 +29,13 @@ SPEC = ModelSpec(
 )  # fmt: skip
 
 
-def street_tensor(shift_px: int = 0, seed: int = 0) -> np.ndarray:
-    """The network's input: smooth noise, so that there is something to follow, moved to the right."""
+def street(shift_px: int = 0, seed: int = 0, grid_hw: tuple[int, int] = GRID_HW) -> np.ndarray:
+    """A picture on the grid: smooth noise, so that there is something to follow, moved to the right."""
     noise = np.random.default_rng(seed).standard_normal((120, 320)).astype(np.float32)
     texture = cv2.GaussianBlur(noise, (0, 0), 5)
     texture = 128 + 60 * texture / texture.std()
     view = texture[:, 80 - shift_px : 240 - shift_px]
-    return np.ascontiguousarray(np.broadcast_to(view, (1, 3, 120, 160)), np.float32)
+    return GreyCells(SPEC).average(np.ascontiguousarray(np.broadcast_to(view, (3, 120, 160)), np.float32), grid_hw)
 
 
 def doubtful(winner: int, other: int, lead: float) -> np.ndarray:
@@ -45,8 +45,8 @@ def doubtful(winner: int, other: int, lead: float) -> np.ndarray:
     return logits
 
 
-def step(smoother: Smoother, tensor: np.ndarray, logits: np.ndarray, time_s: float) -> np.ndarray:
-    blend = smoother.blend(tensor, logits, time_s)
+def step(smoother: Smoother, grey: np.ndarray, logits: np.ndarray, time_s: float) -> np.ndarray:
+    blend = smoother.blend(grey, logits.copy(), time_s)
     ids = cv2.resize(blend.argmax(axis=0).astype(np.uint8), (160, 120), interpolation=cv2.INTER_NEAREST)
     runs = smoother.hold(ids, encode_runs(ids), blend)
     np.testing.assert_array_equal(runs.class_id, encode_runs(ids).class_id)
@@ -55,40 +55,40 @@ def step(smoother: Smoother, tensor: np.ndarray, logits: np.ndarray, time_s: flo
 
 def test_a_class_in_doubt_stays_and_a_clear_one_comes_through_at_once():
     smoother = Smoother(SPEC)
-    tensor = street_tensor()
-    assert (step(smoother, tensor, doubtful(ROAD, SIDEWALK, 1.0), 0.0) == ROAD).all()
-    assert (step(smoother, tensor, doubtful(SIDEWALK, ROAD, 0.4), 0.1) == ROAD).all()
-    assert (step(smoother, tensor, doubtful(PERSON, ROAD, 8.0), 0.2) == PERSON).all()
+    grey = street()
+    assert (step(smoother, grey, doubtful(ROAD, SIDEWALK, 1.0), 0.0) == ROAD).all()
+    assert (step(smoother, grey, doubtful(SIDEWALK, ROAD, 0.4), 0.1) == ROAD).all()
+    assert (step(smoother, grey, doubtful(PERSON, ROAD, 8.0), 0.2) == PERSON).all()
 
 
 def test_what_is_in_doubt_for_long_gives_way():
     smoother = Smoother(SPEC)
-    tensor = street_tensor()
-    seen = [step(smoother, tensor, doubtful(ROAD, PERSON, 1.0), 0.0)]
-    seen += [step(smoother, tensor, doubtful(PERSON, ROAD, 1.0), 0.1 * (1 + n)) for n in range(5)]
+    grey = street()
+    seen = [step(smoother, grey, doubtful(ROAD, PERSON, 1.0), 0.0)]
+    seen += [step(smoother, grey, doubtful(PERSON, ROAD, 1.0), 0.1 * (1 + n)) for n in range(5)]
     assert [bool((ids == PERSON).all()) for ids in seen] == [False, False, True, True, True, True]
 
 
 @pytest.mark.parametrize("after_s", [5.0, -1.0])
 def test_nothing_is_remembered_across_a_break_in_time(after_s: float):
     smoother = Smoother(SPEC)
-    step(smoother, street_tensor(), doubtful(ROAD, SIDEWALK, 1.0), 1.0)
+    step(smoother, street(), doubtful(ROAD, SIDEWALK, 1.0), 1.0)
     logits = doubtful(SIDEWALK, ROAD, 0.1)
-    np.testing.assert_array_equal(smoother.blend(street_tensor(), logits, 1.0 + after_s), logits)
-    assert (step(smoother, street_tensor(), logits, 1.1 + after_s) == SIDEWALK).all()
+    np.testing.assert_array_equal(smoother.blend(street(), logits.copy(), 1.0 + after_s), logits)
+    assert (step(smoother, street(), logits, 1.1 + after_s) == SIDEWALK).all()
 
 
 def test_nothing_is_remembered_across_a_cut_to_another_scene():
     smoother = Smoother(SPEC)
-    step(smoother, street_tensor(seed=0), doubtful(ROAD, SIDEWALK, 1.0), 0.0)
-    assert (step(smoother, street_tensor(seed=1), doubtful(SIDEWALK, ROAD, 0.1), 0.04) == SIDEWALK).all()
+    step(smoother, street(seed=0), doubtful(ROAD, SIDEWALK, 1.0), 0.0)
+    assert (step(smoother, street(seed=1), doubtful(SIDEWALK, ROAD, 0.1), 0.04) == SIDEWALK).all()
 
 
 def test_nothing_is_remembered_of_pictures_of_another_size():
     smoother = Smoother(SPEC)
-    step(smoother, street_tensor(), doubtful(ROAD, SIDEWALK, 1.0), 0.0)
+    step(smoother, street(), doubtful(ROAD, SIDEWALK, 1.0), 0.0)
     smaller = doubtful(SIDEWALK, ROAD, 0.1)[:, :20, :40].copy()
-    np.testing.assert_array_equal(smoother.blend(street_tensor(), smaller, 0.04), smaller)
+    np.testing.assert_array_equal(smoother.blend(street(grid_hw=(20, 40)), smaller.copy(), 0.04), smaller)
 
 
 def test_memory_moves_along_with_the_picture():
@@ -99,16 +99,16 @@ def test_memory_moves_along_with_the_picture():
         at = 14 + 2 * frame
         if frame == 0:
             logits[PERSON, 10:20, at : at + 8] = 16.0
-        blend = smoother.blend(street_tensor(8 * frame), logits, frame / 15).copy()
+        blend = smoother.blend(street(8 * frame), logits, frame / 15)
     is_person = blend.argmax(axis=0) == PERSON
     assert is_person[11:19, 21:27].all()
     assert not is_person[:, 14:18].any()
 
 
 def test_the_flow_is_that_of_the_picture():
-    motion = MotionField(SPEC)
-    assert motion.follow(street_tensor(), GRID_HW)[0] is None
-    flow, unlike = motion.follow(street_tensor(8), GRID_HW)
+    motion = MotionField()
+    assert motion.follow(street())[0] is None
+    flow, unlike = motion.follow(street(8))
     assert flow is not None
     inner = flow[4:-4, 6:-4]
     np.testing.assert_allclose(np.median(inner, axis=(0, 1)), [-2.0, 0.0], atol=0.05)
@@ -117,9 +117,9 @@ def test_the_flow_is_that_of_the_picture():
 
 
 def test_a_picture_too_small_to_follow_is_taken_as_standing_still():
-    motion = MotionField(SPEC)
+    motion = MotionField()
     for _ in range(2):
-        flow, _ = motion.follow(street_tensor(), (6, 8))
+        flow, _ = motion.follow(street(grid_hw=(6, 8)))
     assert flow is not None
     assert not flow.any()
 
