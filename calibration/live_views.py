@@ -134,12 +134,11 @@ def _watch_camera(config: CameraConfig, within_s: float) -> Generator[Frame, Non
                 yield from frames
                 last_s = time.monotonic()
                 continue
-            report = camera.report()
-            if report.state != "failed" and time.monotonic() < (last_s or began_s) + _UNREACHED_S:
-                continue
-            if last_s is None:
-                raise SourceError(f"{camera.address}: {report.reason}")
-            return  # What was taken before the camera was lost is enough, or its reasons are told.
+            if camera.report().state == "failed" or time.monotonic() > (last_s or began_s) + _UNREACHED_S:
+                break  # What was taken before the camera was lost is enough, or its reasons are told.
+        if last_s is None:
+            reason = camera.report().reason
+            raise SourceError(reason if camera.address in reason else f"{camera.address}: {reason}")
     finally:
         stop.set()
         thread.join(_JOIN_LIMIT_S)

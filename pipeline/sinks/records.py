@@ -73,6 +73,9 @@ class WhereaboutsRecord(msgspec.Struct, frozen=True):
     time_to_reach_s: Annotated[
         float | None, msgspec.Meta(description="Seconds until the vehicle is there; null: never, or not known.")
     ]
+    time_to_reach_std_s: Annotated[
+        float | None, msgspec.Meta(description="Its standard deviation; null with it; absent in older files.")
+    ] = None
 
 
 class RecognitionRecord(msgspec.Struct, frozen=True):

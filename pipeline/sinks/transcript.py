@@ -80,6 +80,7 @@ def _whereabouts_record(there: Whereabouts) -> WhereaboutsRecord:
         in_path=there.in_path,
         enters_path_in_s=_rounded(there.enters_path_in_s, 3),
         time_to_reach_s=_rounded(there.time_to_reach_s, 3),
+        time_to_reach_std_s=_rounded(there.time_to_reach_std_s, 3),
     )
 
 

@@ -23,7 +23,7 @@ from pipeline.tracking.sharing import (
     shared_px,
     touching,
 )
-from pipeline.tracking.tracks import NAMES, TRACK, Tracks, boxes_of, kind_of, new_track
+from pipeline.tracking.tracks import NAMES, TRACK, VEHICLE, Tracks, boxes_of, kind_of, new_track
 
 __all__ = ["Follower", "FollowingRules", "Sighting"]
 
@@ -66,10 +66,12 @@ class Sighting:
     Attributes:
         row: Row of `Follower.tracks`.
         user: What is seen of it; its id and class are those of the row.
+        shared: Whether it is its share of a blob, cut out where it is expected: its foot may be a neighbour's.
     """
 
     row: int
     user: RoadUser
+    shared: bool = False
 
 
 class Follower:
@@ -114,10 +116,11 @@ class Follower:
         """
         tracks = self.tracks
         expected, deviations = predicted_xyxy(tracks)
+        in_picture = expected.clip(0.0, np.tile(size_hw[::-1], 2))
         seen = list(users)
         boxes = boxes_of(seen)
         cost = costs(
-            expected,
+            in_picture,
             deviations,
             tracks["kind"],
             tracks["votes"].argmax(axis=1),
@@ -126,7 +129,7 @@ class Follower:
             np.array([NAMES.index(user.class_name) for user in seen], np.int64),
         )
         owner = {column: row for row, column in enumerate(assign(cost).tolist()) if column >= 0}
-        self._uncut(seen, owner, boxes, expected)
+        self._uncut(seen, owner, boxes, in_picture)
         self._regroup(seen, owner, expected, step_s)
         guests = self._guests(seen, owner, expected)
         tracks["votes"] *= np.exp(-step_s / self._rules.memory_s)
@@ -157,7 +160,9 @@ class Follower:
     def _uncut(self, seen: list[RoadUser], owner: dict[int, int], boxes: Floats, expected: Floats) -> None:
         """Undo cuts through a blob that contradict those who have been followed so far.
 
-        Two people who pass each other are cut now between their heads, now between an arm and a back.
+        Two people who pass each other are cut now between their heads, now between an arm and a back. Cuts through rows
+        of vehicles are surer: one part that fits speaks for all of them, since a neighbour that was hidden in part, or
+        that leaves the picture, is often expected wrongly.
         """
         rows_of = defaultdict(list)
         clusters = touching(boxes).tolist()
@@ -170,7 +175,8 @@ class Follower:
             if len(pairs) < 2 or len(parts) < 2:
                 continue
             fits = [overlap(expected[row], boxes[number]) for row, number in pairs]
-            if min(fits) < self._rules.fit:
+            speaks = max if self.tracks[pairs[0][0]]["kind"] == VEHICLE else min
+            if speaks(fits) < self._rules.fit:
                 best = max(zip(fits, pairs, strict=True))[1]
                 groups.append(([best[1], *(number for number in parts if number != best[1])], best[0]))
         _join_groups(seen, owner, groups)
@@ -231,7 +237,7 @@ class Follower:
         whose = np.array(rows, np.int64)[shown]
         correct_boxes(self.tracks, whose, boxes[shown], doubts[shown])
         self.tracks["seen_s"][whose] = now_s
-        return [Sighting(row, part) for row, part in zip(rows, parts, strict=True) if part is not None]
+        return [Sighting(row, part, shared=True) for row, part in zip(rows, parts, strict=True) if part is not None]
 
     def _see(self, seen: list[RoadUser], owner: dict[int, int], width: int, now_s: float) -> None:
         """Take in those who have a blob for themselves."""

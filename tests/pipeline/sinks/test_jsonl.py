@@ -73,6 +73,7 @@ def test_a_scene_in_metres_says_so_and_what_is_unknown_is_null(tmp_path: Path) -
         "in_path": True,
         "enters_path_in_s": 0.0,
         "time_to_reach_s": 1.5,
+        "time_to_reach_std_s": 0.2,
     }
     assert person["recognition"] == {"name": "person 17", "score": 0.97, "is_new": False}
     assert car["whereabouts"]["velocity_mps"] is car["whereabouts"]["time_to_reach_s"] is None

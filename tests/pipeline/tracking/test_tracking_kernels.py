@@ -125,6 +125,13 @@ def test_a_foot_that_jumps_once_is_not_believed_and_one_that_stays_is():
 UNKNOWN = np.zeros(6, np.int64)
 
 
+def spread(places: np.ndarray) -> np.ndarray:
+    """(N, 4, 4): 0.3 m and 0.4 m/s, the two of them correlated as a filter leaves them."""
+    covariance = np.diag([0.09, 0.09, 0.16, 0.16])
+    covariance[0, 2] = covariance[2, 0] = covariance[1, 3] = covariance[3, 1] = 0.05
+    return np.repeat(covariance[None], len(places), axis=0)
+
+
 def test_who_will_be_in_the_path_is_foreseen():
     corridor = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2)))
     motion = VehicleMotion(8.0, 0.1, 0.0, 0.01)
@@ -138,22 +145,34 @@ def test_who_will_be_in_the_path_is_foreseen():
             [24.0, 0.0, 1.0, 0.0],  # Drives off.
         ]
     )
-    told = foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, motion, PathRules(margin_m=0.3))
+    told = foresee(
+        places, spread(places), places[:, :2], UNKNOWN[: len(places)], corridor, motion, PathRules(margin_m=0.3)
+    )
     assert told.in_path.tolist() == [True, False, False, False, False, True]
     assert told.enters_s[[0, 5]].tolist() == [0.0, 0.0]
     assert told.enters_s[1] == pytest.approx(2.05, abs=0.06)  # In steps of a tenth
     assert np.isnan(told.enters_s[[2, 3, 4]]).all()
     assert told.reach_s[:4] == pytest.approx(np.full(4, 3.0))
     assert np.isnan(told.reach_s[5])
-    unknown = foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules())
+    unknown = foresee(places, spread(places), places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules())
     assert np.isnan(unknown.enters_s[[1, 2, 3, 4]]).all()
+
+
+def test_a_time_to_reach_is_as_unsure_as_place_and_speed_make_it():
+    places = np.array([[24.0, 0.0, -8.0, 0.0], [30.0, 0.0, -12.0, 0.0], [24.0, 0.0, 1.0, 0.0]])
+    told = foresee(places, spread(places), places[:, :2], UNKNOWN[:3], None, None, PathRules())
+    rng = np.random.default_rng(2)
+    for place, covariance, std_s in zip(places[:2], spread(places), told.reach_std_s, strict=False):
+        drawn = rng.multivariate_normal(place, covariance, 4000)
+        assert std_s == pytest.approx((-drawn[:, 0] / drawn[:, 2]).std(), rel=0.08)
+    assert np.isnan(told.reach_std_s[2])
 
 
 def test_the_foot_on_the_ground_says_who_is_in_the_path():
     corridor = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2)))
     places = np.array([[12.0, 1.5, -8.0, 0.0], [12.0, 1.3, -8.0, 0.0]])
     feet = np.array([[12.0, 1.2], [12.0, 1.6]])
-    told = foresee(places, feet, UNKNOWN[: len(places)], corridor, None, PathRules(margin_m=0.3))
+    told = foresee(places, spread(places), feet, UNKNOWN[: len(places)], corridor, None, PathRules(margin_m=0.3))
     assert told.in_path.tolist() == [True, False]
     assert told.enters_s[0] == 0.0
 
@@ -162,7 +181,7 @@ def test_who_walks_along_the_edge_of_the_path_does_not_flicker():
     corridor, rules = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2))), PathRules(margin_m=0.3, hold_m=0.03)
     places = np.array([[12.0, 1.42, -8.0, 0.0], [12.0, 1.38, -8.0, 0.0], [12.0, 1.44, -8.0, 0.0]])
     for before, told in ((1, [True, True, False]), (-1, [False, False, False]), (0, [False, True, False])):
-        found = foresee(places, places[:, :2], np.full(3, before), corridor, None, rules)
+        found = foresee(places, spread(places), places[:, :2], np.full(3, before), corridor, None, rules)
         assert found.in_path.tolist() == told
 
 
@@ -178,7 +197,9 @@ def test_the_path_bends_with_the_road():
     corridor = Corridor(1.1, 0.0, 1 / 60, np.zeros((2, 2)))
     y_m = 0.5 * 24.0**2 / 60
     places = np.array([[24.0, y_m, -8.0, 0.0], [24.0, 0.0, -8.0, 0.0]])
-    assert foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules()).in_path.tolist() == [
+    assert foresee(
+        places, spread(places), places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules()
+    ).in_path.tolist() == [
         True,
         False,
     ]
