@@ -66,12 +66,12 @@ class Sighting:
     Attributes:
         row: Row of `Follower.tracks`.
         user: What is seen of it; its id and class are those of the row.
-        shared: Whether it is its share of a blob, cut out where it is expected: its foot may be a neighbour's.
+        is_part: Whether it was cut out of a blob, so that its lowest pixels may be a neighbour's.
     """
 
     row: int
     user: RoadUser
-    shared: bool = False
+    is_part: bool = False
 
 
 class Follower:
@@ -134,7 +134,10 @@ class Follower:
         guests = self._guests(seen, owner, expected)
         tracks["votes"] *= np.exp(-step_s / self._rules.memory_s)
         self._see(seen, {number: row for number, row in owner.items() if number not in guests}, size_hw[1], now_s)
-        sightings = [Sighting(row, seen[number]) for number, row in owner.items() if number not in guests]
+        parts = _parts(seen)
+        sightings = [
+            Sighting(row, seen[number], bool(parts[number])) for number, row in owner.items() if number not in guests
+        ]
         for number, others in guests.items():
             sightings += self._share(seen[number], [owner[number], *others], expected, now_s)
         return sightings + [self._welcome(seen[number], now_s) for number in range(len(seen)) if number not in owner]
@@ -237,7 +240,7 @@ class Follower:
         whose = np.array(rows, np.int64)[shown]
         correct_boxes(self.tracks, whose, boxes[shown], doubts[shown])
         self.tracks["seen_s"][whose] = now_s
-        return [Sighting(row, part, shared=True) for row, part in zip(rows, parts, strict=True) if part is not None]
+        return [Sighting(row, part, is_part=True) for row, part in zip(rows, parts, strict=True) if part is not None]
 
     def _see(self, seen: list[RoadUser], owner: dict[int, int], width: int, now_s: float) -> None:
         """Take in those who have a blob for themselves."""
@@ -278,6 +281,13 @@ def _confirm(tracks: Tracks, rows: Longs, worth: Floats, urgent: Flags, sure: fl
             else:
                 known[n] = False
     return next_id, known
+
+
+def _parts(seen: list[RoadUser]) -> Flags:
+    """(N,) which vehicles are parts of a row: their boxes meet in a cut."""
+    clusters = touching(boxes_of(seen))
+    are_vehicles = np.array([kind_of(user.class_name) == VEHICLE for user in seen], np.bool_)
+    return np.asarray(are_vehicles & (np.bincount(clusters, minlength=1)[clusters] > 1))
 
 
 def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple[list[int], int]]) -> None:

@@ -36,8 +36,8 @@ _FOOT_SHARES = {"person": 0.5, "rider": 1.0}
 """How much the foot itself counts against the middle of the box, for where somebody stands sideways; nothing for all
 others. A rider's is the tyre, which is steady; the middle of a bicycle that is seen from behind is farther away."""
 
-_SHARED_DOUBT = 3.0
-"""How many times less sure a foot is in somebody's share of a blob."""
+_PART_DOUBT = 3.0
+"""How many times less sure the foot of somebody is who was cut out of a blob."""
 
 _RAISED = {"sidewalk", "terrain", "vegetation"}
 
@@ -171,7 +171,7 @@ class Tracking:
             rows=rows,
             pixels=np.stack([_middles(sightings, width), lowest[:, 1]], axis=1),
             doubt=np.where(is_cut, 3.0, np.where(is_hidden, 5.0, 1.0))
-            * np.where([sighting.shared for sighting in sightings], _SHARED_DOUBT, 1.0),
+            * np.where([sighting.is_part for sighting in sightings], _PART_DOUBT, 1.0),
             hidden=is_hidden,
             heights_m=np.where(raised[below] & ~is_hidden, self._rules.kerb_m, 0.0),
             pixel_std_px=self._rules.foot_std_px * height / 360.0,

@@ -59,7 +59,7 @@ def test_a_folder_of_folders_says_which_of_them_hold_images(tmp_path: Path):
     for name in ("image_l", "image_r"):
         (tmp_path / name).mkdir()
         write_images(tmp_path / name, ["1.png"])
-    with pytest.raises(SourceError, match="name one of its folders: image_l, image_r$"):
+    with pytest.raises(SourceError, match=r"name one of its folders: image_l, image_r$"):
         open_source(str(tmp_path))
 
 

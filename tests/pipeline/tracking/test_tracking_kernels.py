@@ -13,6 +13,7 @@ from pipeline.metric import Corridor, VehicleMotion
 from pipeline.scene import RoadUser
 from pipeline.tracking.association import assign, costs
 from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
+from pipeline.tracking.following import Follower
 from pipeline.tracking.path import PathRules, foresee
 from pipeline.tracking.places import Feet, carry_boxes, correct_places, predict_places, standing
 from pipeline.tracking.sharing import share_out
@@ -24,9 +25,9 @@ boxes_xyxy = st.tuples(st.integers(0, 500), st.integers(0, 250), st.integers(2, 
 )
 
 
-def user_of(box: tuple[int, int, int, int], mask: np.ndarray | None = None) -> RoadUser:
+def user_of(box: tuple[int, int, int, int], mask: np.ndarray | None = None, class_name: str = "person") -> RoadUser:
     mask = np.ones((box[3] - box[1], box[2] - box[0]), np.uint8) if mask is None else mask
-    return RoadUser(1, "person", box, ((box[0] + box[2]) / 2, box[3]), int(mask.sum()), 0.9, mask)
+    return RoadUser(1, class_name, box, ((box[0] + box[2]) / 2, box[3]), int(mask.sum()), 0.9, mask)
 
 
 @given(arrays(np.float64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.floats(0.0, 1.5)))
@@ -120,6 +121,39 @@ def test_a_foot_that_jumps_once_is_not_believed_and_one_that_stays_is():
     for index in range(62, 70):
         now = see(25.0, index)
     assert now == pytest.approx(25.0, abs=0.5)
+
+
+def follow_two(class_name: str, ends_at: int) -> list[tuple[int, tuple[int, int, int, int], bool]]:
+    """Rows, boxes, and who is a part, where two whom a cut parts were followed as two before.
+
+    One has been seen whole from column 438 to 512; the other, who leaves the picture, only from 590 on. Now both are
+    seen, and a cut lies between them.
+    """
+    follower = Follower()
+    for index in range(10):
+        apart = [user_of((438, 165, 512, 208), None, class_name), user_of((590, 165, 640, 235), None, class_name)]
+        follower.predict(1 / 30)
+        follower.follow(apart, (360, 640), index / 30, 1 / 30)
+    follower.predict(1 / 30)
+    now = [user_of((438, 165, ends_at, 209), None, class_name), user_of((ends_at, 165, 640, 236), None, class_name)]
+    seen = follower.follow(now, (360, 640), 10 / 30, 1 / 30)
+    return sorted((sighting.row, sighting.user.box_xyxy, sighting.is_part) for sighting in seen)
+
+
+def test_a_cut_that_fits_one_of_two_vehicles_is_believed_and_both_are_parts():
+    assert follow_two("car", 514) == [(0, (438, 165, 514, 209), True), (1, (514, 165, 640, 236), True)]
+
+
+def test_a_cut_that_fits_only_one_of_two_people_is_undone_and_made_where_they_are_expected():
+    (_, first, is_part), (_, second, _) = follow_two("person", 514)
+    assert is_part
+    assert min(first[2], second[0]) > 540
+
+
+def test_who_is_expected_far_outside_the_picture_is_no_trouble():
+    expected, seen = np.array([[640.0, 360.0, 640.0, 360.0]]), np.array([[600.0, 300.0, 640.0, 360.0]])
+    kinds = np.array([2], np.int64)
+    assert costs(expected, np.ones((1, 2)), kinds, kinds, seen, kinds, kinds)[0, 0] >= 1.0
 
 
 UNKNOWN = np.zeros(6, np.int64)
