@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.jit import kernel
 from pipeline.scene import RoadUser
 from pipeline.tracking.association import assign, costs, overlap
-from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
+from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box, within
 from pipeline.tracking.sharing import (
     align,
     complete,
@@ -116,7 +116,7 @@ class Follower:
         """
         tracks = self.tracks
         expected, deviations = predicted_xyxy(tracks)
-        in_picture = expected.clip(0.0, np.tile(size_hw[::-1], 2))
+        in_picture = within(expected, *size_hw)
         seen = list(users)
         boxes = boxes_of(seen)
         cost = costs(
@@ -131,13 +131,13 @@ class Follower:
         owner = {column: row for row, column in enumerate(assign(cost).tolist()) if column >= 0}
         self._uncut(seen, owner, boxes, in_picture)
         self._regroup(seen, owner, expected, step_s)
-        guests = self._guests(seen, owner, expected)
+        boxes = boxes_of(seen)
+        guests = self._guests(seen, boxes, owner, expected)
         tracks["votes"] *= np.exp(-step_s / self._rules.memory_s)
-        self._see(seen, {number: row for number, row in owner.items() if number not in guests}, size_hw[1], now_s)
-        parts = _parts(seen)
-        sightings = [
-            Sighting(row, seen[number], bool(parts[number])) for number, row in owner.items() if number not in guests
-        ]
+        alone = {number: row for number, row in owner.items() if number not in guests}
+        self._see(seen, boxes, alone, size_hw[1], now_s)
+        are_parts = _parts(seen, boxes)
+        sightings = [Sighting(row, seen[number], are_parts[number]) for number, row in alone.items()]
         for number, others in guests.items():
             sightings += self._share(seen[number], [owner[number], *others], expected, now_s)
         return sightings + [self._welcome(seen[number], now_s) for number in range(len(seen)) if number not in owner]
@@ -213,7 +213,9 @@ class Follower:
         tracks["regrouped_s"] = np.where(regrouped, tracks["regrouped_s"] + step_s, 0.0)
         _join_groups(seen, owner, groups)
 
-    def _guests(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats) -> dict[int, list[int]]:
+    def _guests(
+        self, seen: list[RoadUser], boxes: Floats, owner: dict[int, int], expected: Floats
+    ) -> dict[int, list[int]]:
         """Who is expected in a blob that is taken for somebody else: by number of the blob, their rows."""
         tracks = self.tracks
         guests: dict[int, list[int]] = {}
@@ -221,7 +223,7 @@ class Follower:
         absent[list(owner.values())] = False
         absent &= tracks["sightings"] >= self._rules.settled
         due_px = tracks["fill"] * (expected[:, 2] - expected[:, 0]) * (expected[:, 3] - expected[:, 1])
-        possible = shared_px(expected, boxes_of(seen)) >= self._rules.covered * due_px[:, None]
+        possible = shared_px(expected, boxes) >= self._rules.covered * due_px[:, None]
         for row in np.flatnonzero(absent & possible.any(axis=1)).tolist():
             shares = {
                 number: covered_px(seen[number], expected[row]) / due_px[row]
@@ -242,12 +244,11 @@ class Follower:
         self.tracks["seen_s"][whose] = now_s
         return [Sighting(row, part, is_part=True) for row, part in zip(rows, parts, strict=True) if part is not None]
 
-    def _see(self, seen: list[RoadUser], owner: dict[int, int], width: int, now_s: float) -> None:
+    def _see(self, seen: list[RoadUser], boxes: Floats, owner: dict[int, int], width: int, now_s: float) -> None:
         """Take in those who have a blob for themselves."""
         if not owner:
             return
         tracks, numbers, rows = self.tracks, list(owner), np.array(list(owner.values()), np.int64)
-        boxes = boxes_of(seen)
         hidden = hidden_sides(boxes, width)[numbers]
         boxes = boxes[numbers]
         correct_boxes(tracks, rows, *complete(boxes, np.exp(tracks["box"][rows, 2]), hidden))
@@ -283,11 +284,13 @@ def _confirm(tracks: Tracks, rows: Longs, worth: Floats, urgent: Flags, sure: fl
     return next_id, known
 
 
-def _parts(seen: list[RoadUser]) -> Flags:
-    """(N,) which vehicles are parts of a row: their boxes meet in a cut."""
-    clusters = touching(boxes_of(seen))
-    are_vehicles = np.array([kind_of(user.class_name) == VEHICLE for user in seen], np.bool_)
-    return np.asarray(are_vehicles & (np.bincount(clusters, minlength=1)[clusters] > 1))
+def _parts(seen: list[RoadUser], boxes: Floats) -> list[bool]:
+    """Which vehicles are parts of a row: their boxes meet in a cut."""
+    clusters = touching(boxes).tolist()
+    sizes = Counter(clusters)
+    return [
+        sizes[cluster] > 1 and kind_of(user.class_name) == VEHICLE for cluster, user in zip(clusters, seen, strict=True)
+    ]
 
 
 def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple[list[int], int]]) -> None:

@@ -171,7 +171,7 @@ class Tracking:
             rows=rows,
             pixels=np.stack([_middles(sightings, width), lowest[:, 1]], axis=1),
             doubt=np.where(is_cut, 3.0, np.where(is_hidden, 5.0, 1.0))
-            * np.where([sighting.is_part for sighting in sightings], _PART_DOUBT, 1.0),
+            * np.array([_PART_DOUBT if sighting.is_part else 1.0 for sighting in sightings], np.float64),
             hidden=is_hidden,
             heights_m=np.where(raised[below] & ~is_hidden, self._rules.kerb_m, 0.0),
             pixel_std_px=self._rules.foot_std_px * height / 360.0,
