@@ -49,6 +49,7 @@ _UNREACHED_S = 10.0
 """A camera that gives no picture for so long is given up."""
 
 _JOIN_LIMIT_S = 8.0
+_SEEN_ONCE = "hold it still"
 
 
 @dataclass(slots=True)
@@ -184,9 +185,6 @@ def take_views(
             before = (now_s, view) if isinstance(view, View) else None
             due_s = now_s + (_AGAIN_S if before is not None else _NEXT_S)
     return taking
-
-
-_SEEN_ONCE = "hold it still"
 
 
 def _look(picture: NDArray[np.uint8], finder: BoardFinder, name: str) -> View | str:

@@ -66,7 +66,7 @@ class Sighting:
     Attributes:
         row: Row of `Follower.tracks`.
         user: What is seen of it; its id and class are those of the row.
-        is_part: Whether it was cut out of a blob, so that its lowest pixels may be a neighbour's.
+        is_part: Whether somebody known was cut out of a blob, so that the lowest pixels may be a neighbour's.
     """
 
     row: int
