@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,14 +18,24 @@ from calibration.confidence_command import add_confidence_arguments, calibrate_c
 from calibration.files import check_outputs, to_json, to_toml, today, write_whole
 from calibration.ground_command import add_ground_arguments, calibrate_ground
 from calibration.int8_command import add_int8_arguments, calibrate_int8
+from pipeline.cameras.address import ADDRESSES
+from pipeline.config import parse_size
 from pipeline.errors import ConfigError
 from pipeline.geometry.calibration_files import CameraFile
 
 if TYPE_CHECKING:
+    from calibration.boards import BoardFinder
     from calibration.camera import CameraCalibration
     from calibration.coverage import Coverage
+    from calibration.views import PhotoSet
 
 __all__ = ["add_arguments", "run"]
+
+_EPILOG = f"""\
+URI: {ADDRESSES}.
+From a camera or a video, views are taken by themselves while you move the board about: hold it still for a moment, in
+all parts of the picture, tilted all ways, near and far. Ctrl-C ends the taking; what was taken is measured.
+"""
 
 _GOOD_NUMBER_OF_PHOTOS = 10
 _LOOSE_FOCAL_LENGTH = 0.03
@@ -39,7 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_camera(camera: argparse.ArgumentParser) -> None:
-    camera.add_argument("photos", metavar="DIR", help="folder or glob with photos of a chessboard or ChArUco board")
+    camera.formatter_class = argparse.RawDescriptionHelpFormatter
+    camera.epilog = _EPILOG
+    camera.add_argument(
+        "source", metavar="DIR|URI", help="folder or glob with photos of a board; a live camera, or a video of one"
+    )
     camera.add_argument("--board", required=True, metavar="9x6", help="inner corners along and across the board")
     camera.add_argument("--square-m", type=float, metavar="S", help="side of a square in metres (for the report only)")
     camera.add_argument("--charuco", metavar="DICT", help="a ChArUco board with that dictionary, e.g. DICT_5X5_100")
@@ -50,6 +66,11 @@ def _add_camera(camera: argparse.ArgumentParser) -> None:
     camera.add_argument(
         "--flat-board", action="store_true", help="take the board to be flat, even where a bent one predicts better"
     )
+    watched = camera.add_argument_group("live cameras and videos")
+    watched.add_argument("--views", type=int, default=20, metavar="N", help="take so many views (20)")
+    watched.add_argument("--within-s", type=float, default=300.0, metavar="S", help="of a camera: end after S s (300)")
+    watched.add_argument("--camera-size", type=parse_size, metavar="HxW", help="size to ask the camera for")
+    watched.add_argument("--keep", type=Path, metavar="DIR", help="keep the pictures that were taken")
     camera.add_argument("--out", type=Path, metavar="FILE.toml", help="write the camera file")
     camera.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     camera.add_argument(
@@ -76,27 +97,65 @@ def _calibrate_camera(args: argparse.Namespace) -> int:
     from calibration.boards import open_finder
     from calibration.camera import calibrate_camera
     from calibration.coverage import measure_coverage
-    from calibration.views import find_photos, read_views
 
     columns, rows = _board(args.board)
     if args.square_m is not None and not args.square_m > 0.0:
         raise ConfigError(f"--square-m {args.square_m:g}: the side of a square in metres is above 0")
     finder = open_finder(columns, rows, args.charuco, args.marker_ratio)
-    photos = find_photos(args.photos)
-    check_outputs([args.out, args.json, args.coverage])
     console = rich.console.Console(stderr=True, highlight=False)
+    seen, passed_over = _watched(args, finder, console) if _is_watched(args) else (_read(args, finder, console), {})
+    may_bend = not args.flat_board and args.charuco is None and not finder.turnable
+    result = calibrate_camera(seen, columns, rows, fisheye=args.model == "fisheye", may_bend=may_bend)
+    coverage = measure_coverage(result.views, result.camera.size_hw)
+    figures = _figures(result, coverage)
+    if passed_over:
+        figures["passed_over"] = passed_over
+    _write(args, result, coverage, figures)
+    _show(console, result, figures, args.square_m)
+    return 0
+
+
+def _read(args: argparse.Namespace, finder: BoardFinder, console: rich.console.Console) -> PhotoSet:
+    """Views from photos."""
+    from calibration.views import find_photos, read_views
+
+    photos = find_photos(args.source)
+    check_outputs([args.out, args.json, args.coverage])
 
     def progress(names: Iterable[str]) -> Iterable[str]:
         return track(names, description="looking for the board", total=len(photos), console=console, transient=True)
 
-    may_bend = not args.flat_board and args.charuco is None and not finder.turnable
-    seen = read_views(photos, finder, progress)
-    result = calibrate_camera(seen, columns, rows, fisheye=args.model == "fisheye", may_bend=may_bend)
-    coverage = measure_coverage(result.views, result.camera.size_hw)
-    figures = _figures(result, coverage)
-    _write(args, result, coverage, figures)
-    _show(console, result, figures, args.square_m)
-    return 0
+    return read_views(photos, finder, progress)
+
+
+def _is_watched(args: argparse.Namespace) -> bool:
+    from calibration.live_views import is_watched
+
+    if is_watched(args.source):
+        return True
+    if args.keep is not None or args.camera_size is not None:
+        raise ConfigError("--keep and --camera-size are for live cameras and videos, not for photos")
+    return False
+
+
+def _watched(
+    args: argparse.Namespace, finder: BoardFinder, console: rich.console.Console
+) -> tuple[PhotoSet, dict[str, int]]:
+    """Views from a camera or a video, and how many looks gave none for which reason."""
+    from calibration.camera import MINIMUM_VIEWS
+    from calibration.live_views import prepare_keeping, take_views, watch
+
+    if args.views < MINIMUM_VIEWS:
+        raise ConfigError(f"--views {args.views}: at least {MINIMUM_VIEWS} are needed, 10 or more are good")
+    if not 0.0 < args.within_s < math.inf:
+        raise ConfigError(f"--within-s {args.within_s:g}: a number of seconds above 0")
+    check_outputs([args.out, args.json, args.coverage])
+    if args.keep is not None:
+        prepare_keeping(args.keep)
+    frames = watch(args.source, args.within_s, tuple(args.camera_size) if args.camera_size else None)
+    with console.status("looking for the board") as line, contextlib.closing(frames):
+        taking = take_views(frames, finder, args.views, line.update, args.keep)
+    return taking.photos(args.source), dict(taking.passed_over)
 
 
 def _board(text: str) -> tuple[int, int]:

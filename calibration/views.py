@@ -17,7 +17,7 @@ from calibration.boards import BoardFinder, Corners, Unusable
 from pipeline.errors import SourceError
 from pipeline.sources.base import IMAGE_SUFFIXES
 
-__all__ = ["PhotoSet", "View", "find_photos", "read_views"]
+__all__ = ["PhotoSet", "View", "find_photos", "is_repeat", "read_views", "same_size"]
 
 _SAME_VIEW = 0.005
 """Boards closer to each other than this share of the picture's diagonal are one view, photographed twice."""
@@ -98,12 +98,25 @@ def read_views(
         else:
             views.append(View(name, sizes[-1], found))
     size_hw = _common_size(sizes)
-    same_size = [view for view in views if view.size_hw == size_hw]
+    distinct = _without_repeats(same_size(views, size_hw, rejected), rejected)
+    return PhotoSet(size_hw, tuple(distinct), {name: rejected[name] for name in photos if name in rejected})
+
+
+def same_size(views: Sequence[View], size_hw: tuple[int, int], rejected: dict[str, str]) -> list[View]:
+    """The views of a size; why the others cannot be used is put into `rejected`."""
     for view in views:
         if view.size_hw != size_hw:
             rejected[view.name] = f"another image size: {_named(view.size_hw)}, the others are {_named(size_hw)}"
-    distinct = _without_repeats(same_size, rejected)
-    return PhotoSet(size_hw, tuple(distinct), {name: rejected[name] for name in photos if name in rejected})
+    return [view for view in views if view.size_hw == size_hw]
+
+
+def is_repeat(view: View, other: View, apart: float = _SAME_VIEW) -> bool:
+    """Whether the board is in the same place: corners are nearer than a share of the picture's diagonal (RMS)."""
+    common, mine, theirs = np.intersect1d(view.corners.ids, other.corners.ids, return_indices=True)
+    if len(common) < min(len(view.corners.ids), len(other.corners.ids)):
+        return False
+    off_px = view.corners.pixels[mine] - other.corners.pixels[theirs]
+    return bool(np.sqrt((off_px**2).sum(axis=1).mean()) < apart * np.hypot(*view.size_hw))
 
 
 def _read(path: Path) -> NDArray[np.uint8] | None:
@@ -141,20 +154,12 @@ def _without_repeats(views: Sequence[View], rejected: dict[str, str]) -> list[Vi
     """Each view once: a repeat teaches nothing and makes the result look surer than it is."""
     kept: list[View] = []
     for view in views:
-        twin = next((other for other in kept if _is_repeat(view, other)), None)
+        twin = next((other for other in kept if is_repeat(view, other)), None)
         if twin is None:
             kept.append(view)
         else:
             rejected[view.name] = f"nearly the same view as {twin.name}: move or tilt the board between photos"
     return kept
-
-
-def _is_repeat(view: View, other: View) -> bool:
-    common, mine, theirs = np.intersect1d(view.corners.ids, other.corners.ids, return_indices=True)
-    if len(common) < min(len(view.corners.ids), len(other.corners.ids)):
-        return False
-    apart = view.corners.pixels[mine] - other.corners.pixels[theirs]
-    return bool(np.sqrt((apart**2).sum(axis=1).mean()) < _SAME_VIEW * np.hypot(*view.size_hw))
 
 
 def _named(size_hw: tuple[int, int]) -> str:

@@ -116,6 +116,7 @@ class Whereabouts:
             that is looked ahead.
         time_to_reach_s: Seconds until the vehicle is where the road user will be, both going on as they do; None where
             they do not approach, or where that is not known.
+        time_to_reach_std_s: Its standard deviation; None with it.
     """
 
     position_m: tuple[float, float]
@@ -126,6 +127,7 @@ class Whereabouts:
     in_path: bool = False
     enters_path_in_s: float | None = None
     time_to_reach_s: float | None = None
+    time_to_reach_std_s: float | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -16,6 +16,7 @@ __all__ = [
     "CorridorRecord",
     "DrivableRecord",
     "FreeSpaceRecord",
+    "GridRecord",
     "MotionRecord",
     "RecognitionRecord",
     "RoadRecord",
@@ -72,6 +73,9 @@ class WhereaboutsRecord(msgspec.Struct, frozen=True):
     time_to_reach_s: Annotated[
         float | None, msgspec.Meta(description="Seconds until the vehicle is there; null: never, or not known.")
     ]
+    time_to_reach_std_s: Annotated[
+        float | None, msgspec.Meta(description="Its standard deviation; null with it; absent in older files.")
+    ] = None
 
 
 class RecognitionRecord(msgspec.Struct, frozen=True):
@@ -159,6 +163,20 @@ class FreeSpaceRecord(msgspec.Struct, frozen=True):
     ]
 
 
+class GridRecord(msgspec.Struct, frozen=True):
+    """The road plane in square cells: cell (i, j) is at x = (i + 0.5) cell_m, y = aside_m - (j + 0.5) cell_m."""
+
+    cell_m: Annotated[float, msgspec.Meta(gt=0, description="Side of a cell.")]
+    aside_m: Annotated[float, msgspec.Meta(gt=0, description="How far the grid reaches to each side.")]
+    rows: Annotated[
+        list[str],
+        msgspec.Meta(
+            description='The nearest row first; in a row, from left to right, how many cells and what they are: "." '
+            'free, "#" occupied, "?" unknown, as in "14?9.2#15?".'
+        ),
+    ]
+
+
 class MotionRecord(msgspec.Struct, frozen=True):
     """How the vehicle moves, as its camera sees it."""
 
@@ -185,6 +203,9 @@ class RoadRecord(msgspec.Struct, frozen=True):
     free_space: FreeSpaceRecord
     motion: Annotated[MotionRecord | None, msgspec.Meta(description="null while it is not known.")]
     view: ViewRecord
+    grid: Annotated[
+        GridRecord | None, msgspec.Meta(description="Where the road plane is free; absent in older files.")
+    ] = None
 
 
 class VisibilityRecord(msgspec.Struct, frozen=True):

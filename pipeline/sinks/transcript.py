@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 
+from pipeline.geometry import RoadView
 from pipeline.metric import FreeSpace, RoadScene, VehicleMotion, Whereabouts
+from pipeline.road.occupancy import FREE, OCCUPIED, UNKNOWN, occupancy_grid
 from pipeline.scene import CameraView, RoadUser, Scene
 from pipeline.sinks.records import (
     AlertRecord,
@@ -15,6 +17,7 @@ from pipeline.sinks.records import (
     CorridorRecord,
     DrivableRecord,
     FreeSpaceRecord,
+    GridRecord,
     MotionRecord,
     RecognitionRecord,
     RoadRecord,
@@ -26,6 +29,9 @@ from pipeline.sinks.records import (
 )
 
 __all__ = ["scene_record"]
+
+_GRID_CELL_M, _GRID_AHEAD_M, _GRID_ASIDE_M = 0.5, 40.0, 10.0
+_CELLS = {UNKNOWN: "?", FREE: ".", OCCUPIED: "#"}
 
 
 def scene_record(scene: Scene) -> SceneRecord:
@@ -41,7 +47,7 @@ def scene_record(scene: Scene) -> SceneRecord:
         road_users=[_road_user_record(user) for user in scene.road_users],
         alerts=[AlertRecord(alert.kind, alert.message, dict(alert.evidence)) for alert in scene.alerts],
         camera=None if scene.camera is None else _camera_record(scene.camera),
-        road=None if scene.road is None else _road_record(scene.road),
+        road=None if scene.road is None else _road_record(scene, scene.road),
         visibility=None
         if scene.visibility is None
         else VisibilityRecord(
@@ -74,10 +80,11 @@ def _whereabouts_record(there: Whereabouts) -> WhereaboutsRecord:
         in_path=there.in_path,
         enters_path_in_s=_rounded(there.enters_path_in_s, 3),
         time_to_reach_s=_rounded(there.time_to_reach_s, 3),
+        time_to_reach_std_s=_rounded(there.time_to_reach_std_s, 3),
     )
 
 
-def _road_record(road: RoadScene) -> RoadRecord:
+def _road_record(scene: Scene, road: RoadScene) -> RoadRecord:
     clear, corridor, pose = road.clear, road.corridor, road.view.pose
     slope_std, curvature_std = np.sqrt(np.diag(corridor.covariance)).tolist()
     return RoadRecord(
@@ -95,6 +102,7 @@ def _road_record(road: RoadScene) -> RoadRecord:
             curvature_std_1_m=round(curvature_std, 7),
         ),
         free_space=_free_space_record(road.free_space),
+        grid=_grid_record(scene, road.view),
         motion=None if road.motion is None else _motion_record(road.motion),
         view=ViewRecord(
             height_m=round(pose.height_m, 4),
@@ -115,6 +123,20 @@ def _free_space_record(space: FreeSpace) -> FreeSpaceRecord:
         ends_m=[(x, y) if math.isfinite(x) else None for x, y in ends],
         distance_m=[distance if math.isfinite(distance) else None for distance in distances],
     )
+
+
+def _grid_record(scene: Scene, view: RoadView) -> GridRecord:
+    """The occupancy grid, its rows by run lengths."""
+    grid = occupancy_grid(scene, view, cell_m=_GRID_CELL_M, ahead_m=_GRID_AHEAD_M, aside_m=_GRID_ASIDE_M)
+    count, width = grid.cells.shape
+    begins = np.ones_like(grid.cells, np.bool_)
+    begins[:, 1:] = grid.cells[:, 1:] != grid.cells[:, :-1]
+    places = np.flatnonzero(begins)
+    lengths = np.diff(places, append=count * width)
+    rows = [""] * count
+    for place, length, cell in zip(places.tolist(), lengths.tolist(), grid.cells.ravel()[places].tolist(), strict=True):
+        rows[place // width] += f"{length}{_CELLS[cell]}"
+    return GridRecord(grid.cell_m, grid.aside_m, rows)
 
 
 def _motion_record(motion: VehicleMotion) -> MotionRecord:

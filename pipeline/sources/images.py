@@ -37,7 +37,9 @@ class ImageSource:
         found = (path for path in _matching(pattern) if path.suffix.lower() in IMAGE_SUFFIXES) if paths is None else ()
         self._paths = sorted(found, key=natural_order) if paths is None else list(paths)
         if not self._paths:
-            raise SourceError(f"{pattern}: no images there (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
+            raise SourceError(
+                f"{pattern}: no images there (looked for {', '.join(sorted(IMAGE_SUFFIXES))}){_deeper(Path(pattern))}"
+            )
         first = _read(self._paths[0])
         self.info = SourceInfo(
             uri=pattern,
@@ -76,6 +78,15 @@ def _matching(pattern: str) -> list[Path]:
     if path.is_file():  # Also one whose name happens to hold glob characters.
         return [path]
     return [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207 - the pattern may be absolute
+
+
+def _deeper(folder: Path) -> str:
+    """Which folders within a folder hold images, since data sets keep one for each camera; "" where none does."""
+    try:
+        within = {path.parent.name for path in folder.glob("*/*") if path.suffix.lower() in IMAGE_SUFFIXES}
+    except OSError:
+        return ""
+    return f"; name one of its folders: {', '.join(sorted(within)[:5])}" if within else ""
 
 
 def _read(path: Path) -> BgrImage:

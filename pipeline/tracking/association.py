@@ -74,7 +74,7 @@ def costs(
             if kinds[t] != box_kinds[d]:
                 continue
             width = min(expected[t, 2] - expected[t, 0], boxes[d, 2] - boxes[d, 0])
-            height = min(expected[t, 3] - expected[t, 1], boxes[d, 3] - boxes[d, 1])
+            height = max(min(expected[t, 3] - expected[t, 1], boxes[d, 3] - boxes[d, 1]), 1.0)
             across = min(_LEAST_BUFFER_PX + _BUFFER * width + _REACH * deviations[t, 0], width)
             down = min(_LEAST_BUFFER_PX + _BUFFER * height + _REACH * deviations[t, 1], height)
             cost[t, d] = 1.0 - overlap(expected[t], boxes[d], across, down)

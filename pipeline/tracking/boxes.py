@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.jit import kernel
 from pipeline.tracking.tracks import Tracks
 
-__all__ = ["correct_boxes", "predict_boxes", "predicted_xyxy", "start_box"]
+__all__ = ["correct_boxes", "predict_boxes", "predicted_xyxy", "start_box", "within"]
 
 Floats = NDArray[np.float64]
 Longs = NDArray[np.int64]
@@ -104,3 +104,13 @@ def predicted_xyxy(tracks: Tracks) -> tuple[Floats, Floats]:
         deviations[t, 0] = np.sqrt(tracks[t]["box_covariance"][0, 0])
         deviations[t, 1] = np.sqrt(tracks[t]["box_covariance"][1, 0])
     return boxes, deviations
+
+
+@kernel()
+def within(boxes: Floats, height: int, width: int) -> Floats:
+    """(N, 4) what of boxes xyxy lies in a picture; of who is beyond its edge nothing, at that edge."""
+    inside = np.empty_like(boxes)
+    for n in range(len(boxes)):
+        for k in range(4):
+            inside[n, k] = min(max(boxes[n, k], 0.0), float(height if k % 2 else width))
+    return inside

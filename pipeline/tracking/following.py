@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipeline.jit import kernel
 from pipeline.scene import RoadUser
 from pipeline.tracking.association import assign, costs, overlap
-from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
+from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box, within
 from pipeline.tracking.sharing import (
     align,
     complete,
@@ -23,7 +23,7 @@ from pipeline.tracking.sharing import (
     shared_px,
     touching,
 )
-from pipeline.tracking.tracks import NAMES, TRACK, Tracks, boxes_of, kind_of, new_track
+from pipeline.tracking.tracks import NAMES, TRACK, VEHICLE, Tracks, boxes_of, kind_of, new_track
 
 __all__ = ["Follower", "FollowingRules", "Sighting"]
 
@@ -66,10 +66,12 @@ class Sighting:
     Attributes:
         row: Row of `Follower.tracks`.
         user: What is seen of it; its id and class are those of the row.
+        is_part: Whether somebody known was cut out of a blob, so that the lowest pixels may be a neighbour's.
     """
 
     row: int
     user: RoadUser
+    is_part: bool = False
 
 
 class Follower:
@@ -114,10 +116,11 @@ class Follower:
         """
         tracks = self.tracks
         expected, deviations = predicted_xyxy(tracks)
+        in_picture = within(expected, *size_hw)
         seen = list(users)
         boxes = boxes_of(seen)
         cost = costs(
-            expected,
+            in_picture,
             deviations,
             tracks["kind"],
             tracks["votes"].argmax(axis=1),
@@ -126,12 +129,15 @@ class Follower:
             np.array([NAMES.index(user.class_name) for user in seen], np.int64),
         )
         owner = {column: row for row, column in enumerate(assign(cost).tolist()) if column >= 0}
-        self._uncut(seen, owner, boxes, expected)
+        self._uncut(seen, owner, boxes, in_picture)
         self._regroup(seen, owner, expected, step_s)
-        guests = self._guests(seen, owner, expected)
+        boxes = boxes_of(seen)
+        guests = self._guests(seen, boxes, owner, expected)
         tracks["votes"] *= np.exp(-step_s / self._rules.memory_s)
-        self._see(seen, {number: row for number, row in owner.items() if number not in guests}, size_hw[1], now_s)
-        sightings = [Sighting(row, seen[number]) for number, row in owner.items() if number not in guests]
+        alone = {number: row for number, row in owner.items() if number not in guests}
+        self._see(seen, boxes, alone, size_hw[1], now_s)
+        are_parts = _parts(seen, boxes)
+        sightings = [Sighting(row, seen[number], are_parts[number]) for number, row in alone.items()]
         for number, others in guests.items():
             sightings += self._share(seen[number], [owner[number], *others], expected, now_s)
         return sightings + [self._welcome(seen[number], now_s) for number in range(len(seen)) if number not in owner]
@@ -157,7 +163,9 @@ class Follower:
     def _uncut(self, seen: list[RoadUser], owner: dict[int, int], boxes: Floats, expected: Floats) -> None:
         """Undo cuts through a blob that contradict those who have been followed so far.
 
-        Two people who pass each other are cut now between their heads, now between an arm and a back.
+        Two people who pass each other are cut now between their heads, now between an arm and a back. Cuts through rows
+        of vehicles are surer: one part that fits speaks for all of them, since a neighbour that was hidden in part, or
+        that leaves the picture, is often expected wrongly.
         """
         rows_of = defaultdict(list)
         clusters = touching(boxes).tolist()
@@ -170,7 +178,8 @@ class Follower:
             if len(pairs) < 2 or len(parts) < 2:
                 continue
             fits = [overlap(expected[row], boxes[number]) for row, number in pairs]
-            if min(fits) < self._rules.fit:
+            speaks = max if self.tracks[pairs[0][0]]["kind"] == VEHICLE else min
+            if speaks(fits) < self._rules.fit:
                 best = max(zip(fits, pairs, strict=True))[1]
                 groups.append(([best[1], *(number for number in parts if number != best[1])], best[0]))
         _join_groups(seen, owner, groups)
@@ -204,7 +213,9 @@ class Follower:
         tracks["regrouped_s"] = np.where(regrouped, tracks["regrouped_s"] + step_s, 0.0)
         _join_groups(seen, owner, groups)
 
-    def _guests(self, seen: list[RoadUser], owner: dict[int, int], expected: Floats) -> dict[int, list[int]]:
+    def _guests(
+        self, seen: list[RoadUser], boxes: Floats, owner: dict[int, int], expected: Floats
+    ) -> dict[int, list[int]]:
         """Who is expected in a blob that is taken for somebody else: by number of the blob, their rows."""
         tracks = self.tracks
         guests: dict[int, list[int]] = {}
@@ -212,7 +223,7 @@ class Follower:
         absent[list(owner.values())] = False
         absent &= tracks["sightings"] >= self._rules.settled
         due_px = tracks["fill"] * (expected[:, 2] - expected[:, 0]) * (expected[:, 3] - expected[:, 1])
-        possible = shared_px(expected, boxes_of(seen)) >= self._rules.covered * due_px[:, None]
+        possible = shared_px(expected, boxes) >= self._rules.covered * due_px[:, None]
         for row in np.flatnonzero(absent & possible.any(axis=1)).tolist():
             shares = {
                 number: covered_px(seen[number], expected[row]) / due_px[row]
@@ -231,14 +242,13 @@ class Follower:
         whose = np.array(rows, np.int64)[shown]
         correct_boxes(self.tracks, whose, boxes[shown], doubts[shown])
         self.tracks["seen_s"][whose] = now_s
-        return [Sighting(row, part) for row, part in zip(rows, parts, strict=True) if part is not None]
+        return [Sighting(row, part, is_part=True) for row, part in zip(rows, parts, strict=True) if part is not None]
 
-    def _see(self, seen: list[RoadUser], owner: dict[int, int], width: int, now_s: float) -> None:
+    def _see(self, seen: list[RoadUser], boxes: Floats, owner: dict[int, int], width: int, now_s: float) -> None:
         """Take in those who have a blob for themselves."""
         if not owner:
             return
         tracks, numbers, rows = self.tracks, list(owner), np.array(list(owner.values()), np.int64)
-        boxes = boxes_of(seen)
         hidden = hidden_sides(boxes, width)[numbers]
         boxes = boxes[numbers]
         correct_boxes(tracks, rows, *complete(boxes, np.exp(tracks["box"][rows, 2]), hidden))
@@ -272,6 +282,15 @@ def _confirm(tracks: Tracks, rows: Longs, worth: Floats, urgent: Flags, sure: fl
             else:
                 known[n] = False
     return next_id, known
+
+
+def _parts(seen: list[RoadUser], boxes: Floats) -> list[bool]:
+    """Which vehicles are parts of a row: their boxes meet in a cut."""
+    clusters = touching(boxes).tolist()
+    sizes = Counter(clusters)
+    return [
+        sizes[cluster] > 1 and kind_of(user.class_name) == VEHICLE for cluster, user in zip(clusters, seen, strict=True)
+    ]
 
 
 def _join_groups(seen: list[RoadUser], owner: dict[int, int], groups: list[tuple[list[int], int]]) -> None:

@@ -45,15 +45,18 @@ class Encounters:
         in_path: (N,) whether they are in the corridor now.
         enters_s: (N,) when they are; 0 now, NaN where they will not be.
         reach_s: (N,) when the vehicle is where they are; NaN where it will not be.
+        reach_std_s: (N,) how unsure that is: standard deviations, NaN with it.
     """
 
     in_path: Flags
     enters_s: Floats
     reach_s: Floats
+    reach_std_s: Floats
 
 
 def foresee(
     places: Floats,
+    covariances: Floats,
     feet: Floats,
     before: Longs,
     corridor: Corridor | None,
@@ -64,6 +67,7 @@ def foresee(
 
     Args:
         places: (N, 4) x, y in metres and their rates, relative to the vehicle.
+        covariances: (N, 4, 4) of these.
         feet: (N, 2) where the foot stands that carries them just now.
         before: (N,) whether they were in the corridor: 1, -1, or 0 where nobody knows.
         corridor: The strip that the vehicle will drive over; straight ahead and nobody in it where it is not known.
@@ -76,6 +80,7 @@ def foresee(
     return Encounters(
         *_foresee(
             places,
+            covariances,
             feet,
             np.asarray(reach_m + rules.hold_m * before, np.float64),
             reach_m,
@@ -92,6 +97,7 @@ def foresee(
 @kernel()
 def _foresee(
     places: Floats,
+    covariances: Floats,
     feet: Floats,
     now_reach_m: Floats,
     reach_m: float,
@@ -101,12 +107,14 @@ def _foresee(
     ahead_s: float,
     step_s: float,
     approach_mps: float,
-) -> tuple[Flags, Floats, Floats]:
-    in_path, enters, reach = np.zeros(len(places), np.bool_), np.full(len(places), np.nan), np.full(len(places), np.nan)
+) -> tuple[Flags, Floats, Floats, Floats]:
+    in_path, enters = np.zeros(len(places), np.bool_), np.full(len(places), np.nan)
+    reach, unsure = np.full(len(places), np.nan), np.full(len(places), np.nan)
     for n in range(len(places)):
         x, y, x_rate, y_rate = places[n]
         if x > 0.0 and -x_rate > approach_mps:
             reach[n] = -x / x_rate
+            unsure[n] = _deviation(reach[n], x, x_rate, covariances[n])
         in_path[n] = x > 0.0 and abs(_beside(slope, curvature_1_m, feet[n, 0], feet[n, 1])) <= now_reach_m[n]
         if in_path[n]:
             enters[n] = 0.0
@@ -120,7 +128,19 @@ def _foresee(
             if ahead > speed_mps * later and abs(_beside(slope, curvature_1_m, ahead, across)) <= reach_m:
                 enters[n] = later
                 break
-    return in_path, enters, reach
+    return in_path, enters, reach, unsure
+
+
+@kernel(inner=True)
+def _deviation(reach_s: float, x: float, x_rate: float, covariance: Floats) -> float:
+    """Of a time to reach, to first order. What is wrong with the calibration scales x and its rate alike: no matter."""
+    by_place, by_rate = reach_s / x, -reach_s / x_rate
+    variance = (
+        by_place * by_place * covariance[0, 0]
+        + 2.0 * by_place * by_rate * covariance[0, 2]
+        + by_rate * by_rate * covariance[2, 2]
+    )
+    return math.sqrt(max(variance, 0.0))
 
 
 @kernel(inner=True)

@@ -35,7 +35,8 @@ _FIRST_UNKNOWN_MPS = 15.0
 """The same, added where nobody knows how the vehicle itself moves."""
 
 _SWING_RAD = 0.001
-"""How far springs swing the pitch about its mean."""
+"""How far springs swing the pitch about its mean. They swing about once a second, so a filter that follows a road user
+averages little of it out: told distances are that much less sure than filtered ones."""
 
 _GATE = 12.0
 """Squared deviations from which on a foot is not believed ..."""
@@ -193,7 +194,7 @@ def standing(places: Floats, pixels: Floats, hidden: Flags, packed: Floats) -> F
 
 
 def deviations_m(tracks: Tracks, view: RoadView) -> Floats:
-    """(T,) standard deviations of ground distances: what is filtered, and what the calibration leaves open."""
+    """(T,) standard deviations of ground distances: of the filter, of the calibration, and of springs that swing."""
     return _deviations(tracks["place"], tracks["place_covariance"], view.pose.height_m, view.pose_covariance)
 
 
@@ -213,6 +214,7 @@ def _deviations(places: Floats, covariances: Floats, height_m: float, pose_covar
         for i in range(3):
             for j in range(3):
                 variance += by_pose[i] * pose_covariance[i, j] * by_pose[j]
+        variance += (by_pose[1] * _SWING_RAD) ** 2
         deviations[n] = math.sqrt(variance)
     return deviations
 

@@ -36,6 +36,9 @@ _FOOT_SHARES = {"person": 0.5, "rider": 1.0}
 """How much the foot itself counts against the middle of the box, for where somebody stands sideways; nothing for all
 others. A rider's is the tyre, which is steady; the middle of a bicycle that is seen from behind is farther away."""
 
+_PART_DOUBT = 3.0
+"""How many times less sure the foot of somebody is who was cut out of a blob."""
+
 _RAISED = {"sidewalk", "terrain", "vegetation"}
 
 
@@ -167,7 +170,8 @@ class Tracking:
         feet = Feet(
             rows=rows,
             pixels=np.stack([_middles(sightings, width), lowest[:, 1]], axis=1),
-            doubt=np.where(is_cut, 3.0, np.where(is_hidden, 5.0, 1.0)),
+            doubt=np.where(is_cut, 3.0, np.where(is_hidden, 5.0, 1.0))
+            * np.array([_PART_DOUBT if sighting.is_part else 1.0 for sighting in sightings], np.float64),
             hidden=is_hidden,
             heights_m=np.where(raised[below] & ~is_hidden, self._rules.kerb_m, 0.0),
             pixel_std_px=self._rules.foot_std_px * height / 360.0,
@@ -198,7 +202,9 @@ class Tracking:
         """Everybody's whereabouts."""
         tracks = self._follower.tracks[rows]
         places, motion = tracks["place"], self._motion
-        encounters = foresee(places, feet, tracks["in_path"], corridor, motion, self._rules.path)
+        encounters = foresee(
+            places, tracks["place_covariance"], feet, tracks["in_path"], corridor, motion, self._rules.path
+        )
         self._follower.tracks["in_path"][rows] = np.where(encounters.in_path, 1, -1) if corridor is not None else 0
         variances = tracks["place_covariance"][:, (2, 3), (2, 3)].mean(axis=1)
         columns = (
@@ -208,6 +214,7 @@ class Tracking:
             encounters.in_path.tolist(),
             encounters.enters_s.tolist(),
             encounters.reach_s.tolist(),
+            encounters.reach_std_s.tolist(),
         )
         told = [
             Whereabouts(
@@ -219,8 +226,11 @@ class Tracking:
                 in_path=in_path,
                 enters_path_in_s=None if math.isnan(enters_s) else enters_s,
                 time_to_reach_s=None if math.isnan(reach_s) else reach_s,
+                time_to_reach_std_s=None if math.isnan(reach_s) else reach_std_s,
             )
-            for (x, y, x_rate, y_rate), std_m, variance, in_path, enters_s, reach_s in zip(*columns, strict=True)
+            for (x, y, x_rate, y_rate), std_m, variance, in_path, enters_s, reach_s, reach_std_s in zip(
+                *columns, strict=True
+            )
         ]
         return [entry if placed else None for entry, placed in zip(told, tracks["placed"].tolist(), strict=True)]
 

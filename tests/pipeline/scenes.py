@@ -75,7 +75,7 @@ def in_metres(scene: Scene, *, clear: ClearDistance | None = None) -> Scene:
         dataclasses.replace(car, whereabouts=Whereabouts((15.0, -3.0), 15.3, 0.4)),
         dataclasses.replace(
             person,
-            whereabouts=Whereabouts((12.0, 0.4), 12.01, 0.2, (0.1, -1.2), 0.3, True, 0.0, 1.5),
+            whereabouts=Whereabouts((12.0, 0.4), 12.01, 0.2, (0.1, -1.2), 0.3, True, 0.0, 1.5, 0.2),
             recognition=Recognition("person 17", 0.97, is_new=False),
         ),
     )

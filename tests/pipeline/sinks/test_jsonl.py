@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import SinkError
+from pipeline.road.occupancy import occupancy_grid
 from pipeline.scene import Alert
 from pipeline.sinks.jsonl import SCENE_SCHEMA, JsonlSink, SceneRecord, scene_schema
 from tests.pipeline.scenes import SKY, in_metres, make_scene, write_all
@@ -54,7 +56,8 @@ def test_a_scene_without_road_or_road_users_has_empty_lists(tmp_path: Path) -> N
 
 def test_a_scene_in_metres_says_so_and_what_is_unknown_is_null(tmp_path: Path) -> None:
     sink = JsonlSink(tmp_path / "scenes.jsonl")
-    sink.write(in_metres(make_scene()), None)
+    scene = in_metres(make_scene())
+    sink.write(scene, None)
     sink.close()
     text = (tmp_path / "scenes.jsonl").read_bytes()
     msgspec.json.decode(text, type=SceneRecord)
@@ -70,6 +73,7 @@ def test_a_scene_in_metres_says_so_and_what_is_unknown_is_null(tmp_path: Path) -
         "in_path": True,
         "enters_path_in_s": 0.0,
         "time_to_reach_s": 1.5,
+        "time_to_reach_std_s": 0.2,
     }
     assert person["recognition"] == {"name": "person 17", "score": 0.97, "is_new": False}
     assert car["whereabouts"]["velocity_mps"] is car["whereabouts"]["time_to_reach_s"] is None
@@ -78,6 +82,13 @@ def test_a_scene_in_metres_says_so_and_what_is_unknown_is_null(tmp_path: Path) -
     assert line["road"]["free_space"]["distance_m"][:3] == [9.49, 0.0, None]
     assert line["road"]["free_space"]["ends_m"][:2] == [[9.0, 3.0], None]
     assert line["road"]["motion"]["speed_mps"] == 8.0
+    grid = line["road"]["grid"]
+    cells = ["".join(int(count) * cell for count, cell in re.findall(r"(\d+)(.)", row)) for row in grid["rows"]]
+    assert [len(row) for row in cells] == [40] * 80
+    assert scene.road is not None
+    told = occupancy_grid(scene, scene.road.view, cell_m=grid["cell_m"], ahead_m=40.0, aside_m=grid["aside_m"]).cells
+    assert ["".join("?.#"[cell] for cell in row) for row in told.tolist()] == cells
+    assert set("".join(cells)) >= {"?", "."}
     assert line["visibility"] == {"mask_confidence": 0.93, "causes": ["glare"], "is_low": False}
     assert line["alerts"][0]["evidence"] == {"id": 2.0, "distance_m": 12.0}
 

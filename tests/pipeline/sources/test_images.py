@@ -55,6 +55,14 @@ def test_a_folder_without_images_is_refused(tmp_path: Path):
         open_source(str(tmp_path))
 
 
+def test_a_folder_of_folders_says_which_of_them_hold_images(tmp_path: Path):
+    for name in ("image_l", "image_r"):
+        (tmp_path / name).mkdir()
+        write_images(tmp_path / name, ["1.png"])
+    with pytest.raises(SourceError, match=r"name one of its folders: image_l, image_r$"):
+        open_source(str(tmp_path))
+
+
 def test_a_damaged_image_ends_the_recording_after_the_good_ones(tmp_path: Path):
     write_images(tmp_path, ["1.png", "2.png", "3.png"])
     (tmp_path / "2.png").write_bytes(b"\x89PNG damaged")

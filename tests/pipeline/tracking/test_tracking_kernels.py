@@ -13,6 +13,7 @@ from pipeline.metric import Corridor, VehicleMotion
 from pipeline.scene import RoadUser
 from pipeline.tracking.association import assign, costs
 from pipeline.tracking.boxes import correct_boxes, predict_boxes, predicted_xyxy, start_box
+from pipeline.tracking.following import Follower
 from pipeline.tracking.path import PathRules, foresee
 from pipeline.tracking.places import Feet, carry_boxes, correct_places, predict_places, standing
 from pipeline.tracking.sharing import share_out
@@ -24,9 +25,9 @@ boxes_xyxy = st.tuples(st.integers(0, 500), st.integers(0, 250), st.integers(2, 
 )
 
 
-def user_of(box: tuple[int, int, int, int], mask: np.ndarray | None = None) -> RoadUser:
+def user_of(box: tuple[int, int, int, int], mask: np.ndarray | None = None, class_name: str = "person") -> RoadUser:
     mask = np.ones((box[3] - box[1], box[2] - box[0]), np.uint8) if mask is None else mask
-    return RoadUser(1, "person", box, ((box[0] + box[2]) / 2, box[3]), int(mask.sum()), 0.9, mask)
+    return RoadUser(1, class_name, box, ((box[0] + box[2]) / 2, box[3]), int(mask.sum()), 0.9, mask)
 
 
 @given(arrays(np.float64, st.tuples(st.integers(0, 6), st.integers(0, 6)), elements=st.floats(0.0, 1.5)))
@@ -122,7 +123,47 @@ def test_a_foot_that_jumps_once_is_not_believed_and_one_that_stays_is():
     assert now == pytest.approx(25.0, abs=0.5)
 
 
+def follow_two(class_name: str, ends_at: int) -> list[tuple[int, tuple[int, int, int, int], bool]]:
+    """Rows, boxes, and who is a part, where two whom a cut parts were followed as two before.
+
+    One has been seen whole from column 438 to 512; the other, who leaves the picture, only from 590 on. Now both are
+    seen, and a cut lies between them.
+    """
+    follower = Follower()
+    for index in range(10):
+        apart = [user_of((438, 165, 512, 208), None, class_name), user_of((590, 165, 640, 235), None, class_name)]
+        follower.predict(1 / 30)
+        follower.follow(apart, (360, 640), index / 30, 1 / 30)
+    follower.predict(1 / 30)
+    now = [user_of((438, 165, ends_at, 209), None, class_name), user_of((ends_at, 165, 640, 236), None, class_name)]
+    seen = follower.follow(now, (360, 640), 10 / 30, 1 / 30)
+    return sorted((sighting.row, sighting.user.box_xyxy, sighting.is_part) for sighting in seen)
+
+
+def test_a_cut_that_fits_one_of_two_vehicles_is_believed_and_both_are_parts():
+    assert follow_two("car", 514) == [(0, (438, 165, 514, 209), True), (1, (514, 165, 640, 236), True)]
+
+
+def test_a_cut_that_fits_only_one_of_two_people_is_undone_and_made_where_they_are_expected():
+    (_, first, is_part), (_, second, _) = follow_two("person", 514)
+    assert is_part
+    assert min(first[2], second[0]) > 540
+
+
+def test_who_is_expected_far_outside_the_picture_is_no_trouble():
+    expected, seen = np.array([[640.0, 360.0, 640.0, 360.0]]), np.array([[600.0, 300.0, 640.0, 360.0]])
+    kinds = np.array([2], np.int64)
+    assert costs(expected, np.ones((1, 2)), kinds, kinds, seen, kinds, kinds)[0, 0] >= 1.0
+
+
 UNKNOWN = np.zeros(6, np.int64)
+
+
+def spread(places: np.ndarray) -> np.ndarray:
+    """(N, 4, 4): 0.3 m and 0.4 m/s, the two of them correlated as a filter leaves them."""
+    covariance = np.diag([0.09, 0.09, 0.16, 0.16])
+    covariance[0, 2] = covariance[2, 0] = covariance[1, 3] = covariance[3, 1] = 0.05
+    return np.repeat(covariance[None], len(places), axis=0)
 
 
 def test_who_will_be_in_the_path_is_foreseen():
@@ -138,22 +179,34 @@ def test_who_will_be_in_the_path_is_foreseen():
             [24.0, 0.0, 1.0, 0.0],  # Drives off.
         ]
     )
-    told = foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, motion, PathRules(margin_m=0.3))
+    told = foresee(
+        places, spread(places), places[:, :2], UNKNOWN[: len(places)], corridor, motion, PathRules(margin_m=0.3)
+    )
     assert told.in_path.tolist() == [True, False, False, False, False, True]
     assert told.enters_s[[0, 5]].tolist() == [0.0, 0.0]
     assert told.enters_s[1] == pytest.approx(2.05, abs=0.06)  # In steps of a tenth
     assert np.isnan(told.enters_s[[2, 3, 4]]).all()
     assert told.reach_s[:4] == pytest.approx(np.full(4, 3.0))
     assert np.isnan(told.reach_s[5])
-    unknown = foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules())
+    unknown = foresee(places, spread(places), places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules())
     assert np.isnan(unknown.enters_s[[1, 2, 3, 4]]).all()
+
+
+def test_a_time_to_reach_is_as_unsure_as_place_and_speed_make_it():
+    places = np.array([[24.0, 0.0, -8.0, 0.0], [30.0, 0.0, -12.0, 0.0], [24.0, 0.0, 1.0, 0.0]])
+    told = foresee(places, spread(places), places[:, :2], UNKNOWN[:3], None, None, PathRules())
+    rng = np.random.default_rng(2)
+    for place, covariance, std_s in zip(places[:2], spread(places), told.reach_std_s, strict=False):
+        drawn = rng.multivariate_normal(place, covariance, 4000)
+        assert std_s == pytest.approx((-drawn[:, 0] / drawn[:, 2]).std(), rel=0.08)
+    assert np.isnan(told.reach_std_s[2])
 
 
 def test_the_foot_on_the_ground_says_who_is_in_the_path():
     corridor = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2)))
     places = np.array([[12.0, 1.5, -8.0, 0.0], [12.0, 1.3, -8.0, 0.0]])
     feet = np.array([[12.0, 1.2], [12.0, 1.6]])
-    told = foresee(places, feet, UNKNOWN[: len(places)], corridor, None, PathRules(margin_m=0.3))
+    told = foresee(places, spread(places), feet, UNKNOWN[: len(places)], corridor, None, PathRules(margin_m=0.3))
     assert told.in_path.tolist() == [True, False]
     assert told.enters_s[0] == 0.0
 
@@ -162,7 +215,7 @@ def test_who_walks_along_the_edge_of_the_path_does_not_flicker():
     corridor, rules = Corridor(1.1, 0.0, 0.0, np.zeros((2, 2))), PathRules(margin_m=0.3, hold_m=0.03)
     places = np.array([[12.0, 1.42, -8.0, 0.0], [12.0, 1.38, -8.0, 0.0], [12.0, 1.44, -8.0, 0.0]])
     for before, told in ((1, [True, True, False]), (-1, [False, False, False]), (0, [False, True, False])):
-        found = foresee(places, places[:, :2], np.full(3, before), corridor, None, rules)
+        found = foresee(places, spread(places), places[:, :2], np.full(3, before), corridor, None, rules)
         assert found.in_path.tolist() == told
 
 
@@ -178,7 +231,9 @@ def test_the_path_bends_with_the_road():
     corridor = Corridor(1.1, 0.0, 1 / 60, np.zeros((2, 2)))
     y_m = 0.5 * 24.0**2 / 60
     places = np.array([[24.0, y_m, -8.0, 0.0], [24.0, 0.0, -8.0, 0.0]])
-    assert foresee(places, places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules()).in_path.tolist() == [
+    assert foresee(
+        places, spread(places), places[:, :2], UNKNOWN[: len(places)], corridor, None, PathRules()
+    ).in_path.tolist() == [
         True,
         False,
     ]
