@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.classes import SegmentationClass
 
-__all__ = ["ConfidenceFit", "Engine", "ModelSpec", "PipelinedEngine", "Precision", "Tensor"]
+__all__ = [
+    "ConfidenceFit",
+    "DeviceLap",
+    "DeviceLaps",
+    "DeviceTimedEngine",
+    "Engine",
+    "ModelSpec",
+    "PipelinedEngine",
+    "Precision",
+    "Tensor",
+]
 
 Tensor = NDArray[np.float32]
 
@@ -149,4 +160,52 @@ class PipelinedEngine(Engine, Protocol):
 
         Raises:
             EngineError: Nothing is in flight, the engine is closed, or the library failed.
+        """
+
+
+class DeviceLap(NamedTuple):
+    """One part of a batch's way through the GPU, by the GPU's own clock.
+
+    Attributes:
+        stage: Which: ``"upload"``, ``"letterbox"``, ``"inference"``, ``"class map"`` or ``"download"``.
+        began_ms: Since the batch's first part began.
+        duration_ms: How long it took.
+    """
+
+    stage: str
+    began_ms: float
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLaps:
+    """How long the GPU worked on each part of one batch.
+
+    Attributes:
+        laps: The parts, one after the other. Between two of them the batch may have waited for the one before it.
+        total_ms: From the beginning of the first to the end of the last.
+        pictures: How many went together.
+        submitted_s: When the work was given to the GPU, `time.perf_counter()`.
+    """
+
+    laps: tuple[DeviceLap, ...]
+    total_ms: float
+    pictures: int
+    submitted_s: float
+
+
+@runtime_checkable
+class DeviceTimedEngine(Engine, Protocol):
+    """An engine that can tell the time on its GPU apart from the time in which its caller waited.
+
+    It is for profiles: off until it is asked for, since a small network's picture takes not much longer than the
+    processor takes to set the marks.
+    """
+
+    def time_device(self, on_laps: Callable[[DeviceLaps], None] | None) -> None:
+        """From the next batch on, tell where the GPU's time went; None: no more.
+
+        Args:
+            on_laps: Called in the thread that waited for a batch, once its results are there. Nothing waits for it
+                that would not wait without it.
         """

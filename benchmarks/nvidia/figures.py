@@ -15,6 +15,8 @@ __all__ = ["Durations", "ParityRow", "Results", "Speed", "file_stem", "summarise
 OVERLAP_TARGET = 0.90
 AROUND_TARGET = 0.10
 BYTE_FLOOR_TARGET = 1.5
+LAPS_LIMIT = 1.01
+"""Of the sum of a batch's laps to the time around them: an event is half a microsecond fine, a batch has ten."""
 
 
 class Durations(msgspec.Struct, frozen=True):
@@ -74,6 +76,10 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
         class_map_floor_ms: The same after the network.
         memory_gb_s: That speed: a copy within the GPU's memory, bytes read plus bytes written.
         latency: One picture alone from host memory to class map in host memory, wall clock.
+        device_laps: Where the GPU's time on a picture alone goes, by its own events, as profiles tell it.
+        device_total: From the first of these events to the last.
+        laps_over_total: The largest sum of a batch's laps over the time around them, alone and with two in flight.
+        timed_latency: As `latency`, with these events being set and read.
         without_decode_fps: Pictures a second from host memory to class maps in host memory, two in flight.
         with_decode_fps: Scenes a second of a whole replay without outputs.
         peers: Other ways to run the same network: torch eager, torch.compile, ONNX Runtime CUDA. Wall clock.
@@ -90,6 +96,10 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     memory_gb_s: float
     latency: Durations
     without_decode_fps: float
+    device_laps: dict[str, Durations] = {}
+    device_total: Durations | None = None
+    laps_over_total: float | None = None
+    timed_latency: Durations | None = None
     with_decode_fps: float | None = None
     peers: dict[str, Durations] = {}
     notes: tuple[str, ...] = ()
@@ -98,6 +108,14 @@ class Speed(msgspec.Struct, frozen=True, kw_only=True):
     def overlap_efficiency(self) -> float:
         """End to end without decode over bare engine; 1 where all that is not the network hides behind it."""
         return self.without_decode_fps / self.bare_engine_fps
+
+    @property
+    def laps_agree(self) -> bool:
+        """Whether no batch's laps are longer than the time around them, and that no longer than its caller waited."""
+        if self.device_total is None or self.laps_over_total is None or self.timed_latency is None:
+            return True
+        waited_ms = self.timed_latency.median_ms * LAPS_LIMIT
+        return self.laps_over_total <= LAPS_LIMIT and self.device_total.median_ms <= waited_ms
 
     @property
     def around_share(self) -> float:
@@ -124,9 +142,10 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def passed(self) -> bool:
-        """Whether nothing failed: no step, no test, no engine short of its target."""
+        """Whether nothing failed: no step, no test, no engine short of its target, no clock that contradicts itself."""
         tested = not self.tests.get("failed") and not self.tests.get("errors")
-        return not self.failures and tested and all(row.verdict != "FAILED" for row in self.parity)
+        agreed = all(speed.laps_agree for speed in self.speed)
+        return not self.failures and tested and agreed and all(row.verdict != "FAILED" for row in self.parity)
 
 
 def summarise(durations_ms: Sequence[float]) -> Durations:
@@ -183,6 +202,11 @@ def _speed_lines(speed: Speed) -> list[str]:
     rows = [line("bare engine (CUDA events)", speed.bare_engine)]
     rows += [line("letterbox kernel", speed.letterbox), line("class map kernels", speed.class_map)]
     rows += [line("picture to class map, one at a time (wall clock)", speed.latency)]
+    if speed.timed_latency is not None:
+        rows.append(line("the same with events around each part", speed.timed_latency))
+    rows += [line(f"GPU: {stage}", durations) for stage, durations in speed.device_laps.items()]
+    if speed.device_total is not None:
+        rows.append(line("GPU: from the first event to the last", speed.device_total))
     rows += [line(name, durations) for name, durations in speed.peers.items()]
     rows += [f"| bare engine, queued | | | {speed.bare_engine_fps:.0f} |"]
     rows += [f"| pictures to class maps, two in flight | | | {speed.without_decode_fps:.0f} |"]
@@ -193,6 +217,9 @@ def _speed_lines(speed: Speed) -> list[str]:
         f"| (pre + post kernels) / engine | {speed.around_share:.1%} | ≤ {AROUND_TARGET:.0%}, or the next |",
         f"| (pre + post kernels) / byte floor | {speed.over_byte_floor:.2f} | ≤ {BYTE_FLOOR_TARGET} |",
     ]
+    if speed.laps_over_total is not None:
+        verdict = "" if speed.laps_agree else ": FAILED"
+        ratios.append(f"| sum of laps / first to last event | {speed.laps_over_total:.3f} | ≤ {LAPS_LIMIT}{verdict} |")
     return [
         f"## Speed: {speed.model}",
         "",

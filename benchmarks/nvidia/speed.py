@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.nvidia.figures import Durations, Speed, summarise
 from engines.artifact import ModelArtifact
-from engines.base import ModelSpec
+from engines.base import DeviceLaps, ModelSpec
 from engines.cuda.device import Device, Stream
 from engines.errors import ClearwayError
 from engines.factory import open_engine
@@ -80,7 +81,7 @@ def measure_speed(
             path.classify([pictures[index % len(pictures)]])
         kernels = {name: _timed(device, timer, stage, count) for name, stage in path.stages().items()}
         floors = _measure_floors(device, timer, spec, feed)
-        return Speed(
+        speed = Speed(
             model=title,
             bare_engine=kernels["network"],
             bare_engine_fps=_queued_fps(device, network.enqueue, count),
@@ -92,6 +93,36 @@ def measure_speed(
             class_map_floor_ms=floors.class_map_ms,
             memory_gb_s=floors.memory_gb_s,
         )
+    # After the other path is closed: with events being set, nothing but the events is measured.
+    return _with_device_laps(speed, device, network, spec, feed, pictures, count)
+
+
+def _with_device_laps(
+    speed: Speed,
+    device: Device,
+    network: DeviceNetwork,
+    spec: ModelSpec,
+    feed: Feed,
+    pictures: Sequence[Samples],
+    count: int,
+) -> Speed:
+    """The GPU's time on each part of a picture, and whether its parts fit into the whole."""
+    found: list[DeviceLaps] = []
+    with PicturePath(device, network, spec, [feed], found.append) as path:
+        for index in range(_WARM_UPS):
+            path.classify([_turn(pictures, index)])
+        found.clear()
+        waited_ms = [_wall_ms(lambda i=i: path.classify([_turn(pictures, i)])) for i in range(count)]  # type: ignore[misc]
+        alone = list(found)
+        _overlapped_fps(path, pictures, count)
+    by_stage = zip(*(laps.laps for laps in alone), strict=True)
+    return msgspec.structs.replace(
+        speed,
+        device_laps={laps[0].stage: summarise([lap.duration_ms for lap in laps]) for laps in by_stage},
+        device_total=summarise([laps.total_ms for laps in alone]),
+        laps_over_total=max(sum(lap.duration_ms for lap in laps.laps) / laps.total_ms for laps in found),
+        timed_latency=summarise(waited_ms),
+    )
 
 
 def _timed(device: Device, timer: StreamTimer, work: Callable[[Stream], None], count: int) -> Durations:

@@ -138,9 +138,9 @@ class PyCudaDevice:
         return _Stream(self._cuda.Stream(_NON_BLOCKING))
 
     @_told
-    def event(self) -> Event:
-        """A new event, without a clock."""
-        return _Event(self._cuda.Event(self._cuda.event_flags.DISABLE_TIMING))
+    def event(self, *, timed: bool = False) -> Event:
+        """A new event, with or without a clock."""
+        return _Event(self._cuda.Event(0 if timed else self._cuda.event_flags.DISABLE_TIMING))
 
     @_told
     def upload(self, address: int, array: NDArray[Any], stream: Stream) -> None:
@@ -205,6 +205,11 @@ class _Event:
     @_told
     def synchronize(self) -> None:
         self.native.synchronize()
+
+    @_told
+    def ms_since(self, earlier: Event) -> float:
+        assert isinstance(earlier, _Event)
+        return self.native.time_since(earlier.native)
 
 
 class _Module:

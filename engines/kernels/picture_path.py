@@ -20,7 +20,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Engine, ModelSpec
+from engines.base import DeviceLaps, Engine, ModelSpec
+from engines.cuda.clock import DeviceClock
 from engines.cuda.device import Device, Event, Memory, Stream
 from engines.errors import EngineError
 from engines.kernels.class_map import ClassMapper
@@ -94,6 +95,7 @@ class _Slot:
     uploaded: Event
     computed: Event
     downloaded: Event
+    clock: DeviceClock
 
 
 class PicturePath:
@@ -104,15 +106,24 @@ class PicturePath:
         network: The network, opened; it must outlive this.
         spec: Its model: shapes, mean, std, colour order.
         feeds: One for each of its batch's first entries. The network runs all of them all the same.
+        on_laps: Called with the GPU's time on every batch; see `engines.base.DeviceTimedEngine`.
 
     Raises:
         EngineError: Not enough memory, or the kernels cannot be loaded. All that was taken is given back.
     """
 
-    def __init__(self, device: Device, network: DeviceNetwork, spec: ModelSpec, feeds: Sequence[Feed]) -> None:
+    def __init__(
+        self,
+        device: Device,
+        network: DeviceNetwork,
+        spec: ModelSpec,
+        feeds: Sequence[Feed],
+        on_laps: Callable[[DeviceLaps], None] | None = None,
+    ) -> None:
         if not 1 <= len(feeds) <= spec.input_shape[0]:
             raise EngineError(f"{spec.name} is open for {spec.input_shape[0]} pictures at once, not for {len(feeds)}")
         self._device, self._network, self._spec, self._feeds = device, network, spec, tuple(feeds)
+        self._on_laps = on_laps
         self._kernels = DeviceKernels(device)
         self._memory: list[Memory] = []
         self._slots: list[_Slot] = []
@@ -162,6 +173,7 @@ class PicturePath:
             uploaded=device.event(),
             computed=device.event(),
             downloaded=device.event(),
+            clock=DeviceClock(device),
         )
         entry_in, entry_out = (4 * math.prod(shape[1:]) for shape in (self._spec.input_shape, self._spec.output_shape))
         for n, feed in enumerate(self._feeds):
@@ -207,20 +219,26 @@ class PicturePath:
         self._in_flight.append(slot)
 
     def _enqueue(self, slot: _Slot) -> None:
-        upload, compute, download = self._streams
-        for array, memory in zip(slot.host_in, slot.device_in, strict=True):
-            self._device.upload(memory.address, array, upload)
+        (upload, compute, download), clock = self._streams, slot.clock
+        clock.restart(on=self._on_laps is not None)
+        with clock.lap("upload", upload):
+            for array, memory in zip(slot.host_in, slot.device_in, strict=True):
+                self._device.upload(memory.address, array, upload)
         slot.uploaded.record(upload)
 
         compute.wait(slot.uploaded)
-        self._run(slot.letterboxes, compute)
-        self._network.enqueue(compute)
-        self._run(slot.class_maps, compute)
+        with clock.lap("letterbox", compute):
+            self._run(slot.letterboxes, compute)
+        with clock.lap("inference", compute):
+            self._network.enqueue(compute)
+        with clock.lap("class map", compute):
+            self._run(slot.class_maps, compute)
         slot.computed.record(compute)
 
         download.wait(slot.computed)
-        for array, memory in zip(slot.host_out, slot.device_out, strict=True):
-            self._device.download(array, memory.address, download)
+        with clock.lap("download", download):
+            for array, memory in zip(slot.host_out, slot.device_out, strict=True):
+                self._device.download(array, memory.address, download)
         slot.downloaded.record(download)
 
     def collect(self) -> tuple[ClassifiedPicture, ...]:
@@ -235,6 +253,9 @@ class PicturePath:
         self._lent = slot
         with self._device.active():
             slot.downloaded.synchronize()
+            laps = slot.clock.read(len(self._feeds))
+        if laps is not None and self._on_laps is not None:
+            self._on_laps(laps)
         return tuple(_split(feed, array) for feed, array in zip(self._feeds, slot.host_out, strict=True))
 
     def stages(self) -> dict[str, Callable[[Stream], None]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from engines.artifact import ModelArtifact
-from engines.base import Precision, Tensor
+from engines.base import DeviceLaps, Precision, Tensor
 from engines.checked import CheckedEngine
 from engines.cuda.device import Device
 from engines.cuda.presence import gpu_error, why_no_gpu
@@ -66,6 +66,7 @@ class TensorRtEngine(CheckedEngine):
             device, library = gpu_and_library()
         self._device = device
         self._on_note = on_note or (lambda _: None)
+        self._on_laps: Callable[[DeviceLaps], None] | None = None
         cache = EngineCache() if cache is None else cache
         key = engine_key(artifact, shape, computed_in, device, library)
         self._execution = open_execution(artifact, key, device, library, cache, self._on_note)
@@ -92,6 +93,14 @@ class TensorRtEngine(CheckedEngine):
     def in_flight(self) -> int:
         """How many were submitted and not collected yet."""
         return self._execution.in_flight
+
+    def time_device(self, on_laps: Callable[[DeviceLaps], None] | None) -> None:
+        """Tell where the GPU's time goes, in picture paths that are opened from now on too.
+
+        See `engines.base.DeviceTimedEngine.time_device`.
+        """
+        self._on_laps = on_laps
+        self._execution.time_device(on_laps)
 
     @property
     def device(self) -> Device:
@@ -121,7 +130,7 @@ class TensorRtEngine(CheckedEngine):
             EngineError: Not enough memory, or the kernels cannot be loaded.
         """
         self._check_open()
-        return PicturePath(self._device, self._execution, self.spec, feeds)
+        return PicturePath(self._device, self._execution, self.spec, feeds, self._on_laps)
 
     def _run(self, tensor: Tensor) -> Tensor:
         return self._execution.infer(tensor)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.base import Tensor
+from engines.base import DeviceLaps, Tensor
+from engines.cuda.clock import DeviceClock
 from engines.cuda.device import CapturedGraph, Device, Event, Memory, Stream
 from engines.errors import EngineError
 from engines.tensorrt.library import Library
@@ -52,6 +54,7 @@ class _Slot:
     uploaded: Event
     computed: Event
     downloaded: Event
+    clock: DeviceClock
     pictures: int = 0
 
 
@@ -88,6 +91,7 @@ class Execution:
         self._contexts: dict[_Fill, trt.IExecutionContext] = {}
         self._memory: list[Memory] = []
         self._slots: list[_Slot] = []
+        self._on_laps: Callable[[DeviceLaps], None] | None = None
         self._closed = False
         self.uses_graph = False
         with ExitStack() as undo:
@@ -171,6 +175,7 @@ class Execution:
             uploaded=device.event(),
             computed=device.event(),
             downloaded=device.event(),
+            clock=DeviceClock(device),
         )
 
     @property
@@ -219,20 +224,28 @@ class Execution:
         self._in_flight.append(slot)
 
     def _enqueue(self, slot: _Slot) -> None:
-        device = self._device
+        device, clock = self._device, slot.clock
         sent, received = slot.host_in[: slot.pictures], slot.host_out[: slot.pictures]
-        device.upload(slot.device_in.address, sent, self._upload)
+        clock.restart(on=self._on_laps is not None)
+        with clock.lap("upload", self._upload):
+            device.upload(slot.device_in.address, sent, self._upload)
         slot.uploaded.record(self._upload)
 
         self._compute.wait(slot.uploaded)
-        device.copy(self._input.address, slot.device_in.address, sent.nbytes, self._compute)
-        self._run(slot.pictures, self._compute)
-        device.copy(slot.device_out.address, self._output.address, received.nbytes, self._compute)
+        with clock.lap("inference", self._compute):
+            device.copy(self._input.address, slot.device_in.address, sent.nbytes, self._compute)
+            self._run(slot.pictures, self._compute)
+            device.copy(slot.device_out.address, self._output.address, received.nbytes, self._compute)
         slot.computed.record(self._compute)
 
         self._download.wait(slot.computed)
-        device.download(received, slot.device_out.address, self._download)
+        with clock.lap("download", self._download):
+            device.download(received, slot.device_out.address, self._download)
         slot.downloaded.record(self._download)
+
+    def time_device(self, on_laps: Callable[[DeviceLaps], None] | None) -> None:
+        """Tell where the GPU's time goes; see `engines.base.DeviceTimedEngine.time_device`."""
+        self._on_laps = on_laps
 
     @property
     def input_address(self) -> int:
@@ -284,6 +297,9 @@ class Execution:
         slot = self._in_flight.popleft()
         with self._device.active():
             slot.downloaded.synchronize()
+            laps = slot.clock.read(slot.pictures)
+        if laps is not None and self._on_laps is not None:
+            self._on_laps(laps)
         self._lent = slot
         return slot.host_out[: slot.pictures]
 

@@ -96,6 +96,9 @@ class ProfileFigures(msgspec.Struct, frozen=True, kw_only=True):
         timings_ms: Wall clock by stage. Stages run side by side: they do not add up to a frame.
         cpu_ms: CPU time a scene by stage, of the thread that does it; ``total`` is the whole process's, ``others`` what
             is left: the engine's and the decoder's own threads.
+        device_ms: Time on the GPU by its own clock, by part of a frame's work there; of a batch, one frame's share.
+            Nothing where no engine tells it. With frames side by side not all of it is waited for in `engine`.
+        device_clock: How that was measured, or why it was not; "" where the engine needs no GPU.
         frame_ms: From one scene to the next.
         age_ms: From capture to result, waiting included.
         dropped: Frames that did not become scenes, by cause; nothing is dropped in a replay.
@@ -134,6 +137,8 @@ class ProfileFigures(msgspec.Struct, frozen=True, kw_only=True):
     floors_cpu_ms: dict[str, float]
     timings_ms: TimingsTable
     cpu_ms: dict[str, float]
+    device_ms: TimingsTable = {}
+    device_clock: str = ""
     frame_ms: dict[str, float]
     age_ms: dict[str, float]
     dropped: dict[str, int]
@@ -194,6 +199,8 @@ def collect_figures(measured: Measurement, gpus: list[str], timer_us: float) -> 
         floors_cpu_ms=_rounded({floor.name: floor.cpu_ms for floor in floors}),
         timings_ms=table,
         cpu_ms=cpu_ms,
+        device_ms=measured.recorder.device.table(),
+        device_clock=measured.device_clock,
         frame_ms=quantiles(between_ms),
         age_ms=quantiles([look.age_ms for segment in measured.segments for look in segment.looks]),
         dropped=_dropped(measured),

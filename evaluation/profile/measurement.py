@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from engines.artifact import ModelArtifact
-from engines.base import Engine
+from engines.base import DeviceTimedEngine, Engine
 from engines.factory import choose_input_size, open_engine, open_engines
 from evaluation.profile.cameras import run_cameras
 from evaluation.profile.clip import Looped
@@ -44,6 +44,12 @@ _ENGINE_SHARE, _DECODER_SHARE = 0.35, 0.2
 
 _WARM_UP_FRAMES, _WARM_UP_S = 30, 2.0
 """How long the run goes that does not count: frames of a replay, seconds of live cameras."""
+
+_DEVICE_CLOCK = (
+    "CUDA events around each part of a frame's work, in its stream; read after the wait for the results, the only one. "
+    "Where the GPU waits within a part for the next launch, that is inside"
+)
+_NO_DEVICE_CLOCK = "the time on the device alone is not measured: ONNX Runtime does not tell it"
 
 _EDGE_FRAMES = 6
 """Frames at either end of a replay that do not count: channels fill and drain in them. Live there are none."""
@@ -109,6 +115,7 @@ class Measurement:
         plan: What was profiled.
         source: The recording.
         engine: Description of the engine.
+        device_clock: How the time on the GPU was measured, or why it was not; "" where the engine needs none.
         input_size_hw: (H, W) of the network's input.
         recorder: Laps of the measured segments.
         watch: The machine meanwhile.
@@ -125,6 +132,7 @@ class Measurement:
     recorder: Recorder
     watch: MachineWatch
     engine: str = ""
+    device_clock: str = ""
     input_size_hw: tuple[int, int] = (0, 0)
     engine_floor: Floor = field(default_factory=lambda: Floor("engine"))
     decode_floor: Floor = field(default_factory=lambda: Floor("decode"))
@@ -165,6 +173,7 @@ def measure(
         for engine in engines:
             stack.callback(engine.close)
         measured.engine, measured.input_size_hw = describe_engines(engines), engines[0].spec.input_size_hw
+        measured.device_clock = _device_clock(engines[0])
         frame_ms = warm.frame_ms
         for number in range(SEGMENTS):
             on_progress(f"segment {number + 1} of {SEGMENTS}", number / SEGMENTS)
@@ -218,6 +227,12 @@ def _open(plan: Plan, size_hw: tuple[int, int], on_note: Callable[[str], None] =
             on_note=on_note,
         )
     ]
+
+
+def _device_clock(engine: Engine) -> str:
+    if isinstance(engine, DeviceTimedEngine):
+        return _DEVICE_CLOCK
+    return _NO_DEVICE_CLOCK if engine.kind == "onnxruntime-cuda" else ""
 
 
 def _perceive(measured: Measurement, size_hw: tuple[int, int], recorder: Recorder) -> ObservedPerception:

@@ -13,6 +13,7 @@ from evaluation.profile.figures import ProfileFigures
 from evaluation.profile.measurement import Measurement
 from evaluation.profile.tables import throttling_text
 from evaluation.profile.ways import Way, find_ways
+from pipeline.timings import TimingsTable
 
 __all__ = ["write_page"]
 
@@ -28,6 +29,7 @@ _FIXED_COLORS = {
     "decode": "#7a9cc6", "waiting": "#dfe4ea", "preprocess": "#e0a33c", "engine": "#2463b4", "postprocess": "#3a9d7a",
     "smoothing": "#4fb3c9", "situation": "#c2577a",
     "overlay": "#a35fb5", "others": "#93a0b0",
+    "upload": "#7a9cc6", "letterbox": "#e0a33c", "inference": "#2463b4", "class map": "#3a9d7a", "download": "#a35fb5",
 }  # fmt: skip
 
 
@@ -54,13 +56,18 @@ def write_page(folder: Path, measured: Measurement, figures: ProfileFigures) -> 
         plot=(_PLOT_WIDTH, _PLOT_HEIGHT),
         bounds=_bounds(figures),
         waterfalls=_waterfalls(measured),
-        stage_top=axis_end(max(row["p99"] for row in figures.timings_ms.values())),
+        stage_top=_top(figures.timings_ms),
+        device_top=_top(figures.device_ms),
         cpu_parts={name: value for name, value in figures.cpu_ms.items() if name != "total" and value > 0},
         segments=_segments(figures),
         frames=_frame_line(figures.frames_ms),
         histogram=_histogram(figures.frames_ms),
         machine_lines=_machine_lines(measured),
     )
+
+
+def _top(table: TimingsTable) -> float:
+    return axis_end(max((row["p99"] for row in table.values()), default=1.0))
 
 
 def _bounds(figures: ProfileFigures) -> list[dict[str, Any]]:

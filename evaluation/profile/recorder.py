@@ -8,7 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from engines.base import Engine
+from engines.base import DeviceLaps, DeviceTimedEngine, Engine
 from pipeline.perception import Perception
 from pipeline.scene import Frame, Scene
 from pipeline.situation import Situation
@@ -18,6 +18,10 @@ __all__ = ["Look", "ObservedPerception", "Recorder", "Span"]
 
 _SPAN_LIMIT = 200_000
 """Laps that are kept for traces and plots: half an hour at 25 frames a second. Quantiles count all of them."""
+
+_COPIES = {"upload": "GPU, upload", "download": "GPU, download"}
+_COMPUTE = "GPU, compute"
+"""The GPU's streams, which work side by side: tracks of their own."""
 
 
 class Span(NamedTuple):
@@ -65,10 +69,15 @@ class Look(NamedTuple):
 
 
 class Recorder(StageTimings):
-    """Stage timings that also keep single laps, the CPU time in them, and when each frame was looked at."""
+    """Stage timings that also keep single laps, the CPU time in them, and when each frame was looked at.
+
+    What a GPU's own clock says is counted in `device`, and kept in `device_spans`.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.device = StageTimings()
+        self.device_spans: list[Span] = []
         self.spans: list[Span] = []
         self.looks: list[Look] = []
         self.spans_lost = 0
@@ -93,6 +102,15 @@ class Recorder(StageTimings):
                 self.spans.append(Span(stage, thread.name, ended_s, duration_ms, cpu_ms, frame))
             else:
                 self.spans_lost += 1
+
+    def count_device(self, laps: DeviceLaps) -> None:
+        """Count where the GPU's time on a batch went: each picture has its share."""
+        for stage, began_ms, duration_ms in laps.laps:
+            for _ in range(laps.pictures):
+                self.device.add(stage, duration_ms / laps.pictures)
+            if len(self.device_spans) < _SPAN_LIMIT:
+                ended_s = laps.submitted_s + (began_ms + duration_ms) / 1e3
+                self.device_spans.append(Span(stage, _COPIES.get(stage, _COMPUTE), ended_s, duration_ms, None))
 
     def ready(self) -> None:
         """The engine is open and warm: CPU time of the process, `ready_cpu_s`, counts from now on."""
@@ -135,6 +153,12 @@ class ObservedPerception(Perception):
         super().__init__(engine, recorder, beside=beside, smooth=smooth, situate=situate)
         self._recorder = recorder
         self._is_warm = False
+        if isinstance(engine, DeviceTimedEngine):
+            engine.time_device(self._count_device)
+
+    def _count_device(self, laps: DeviceLaps) -> None:
+        if self._is_warm:
+            self._recorder.count_device(laps)
 
     def warm_up(self, size_hw: tuple[int, int]) -> None:
         """As `Perception.warm_up`; not recorded."""

@@ -24,6 +24,9 @@ def figures_table(console: Console, figures: ProfileFigures) -> None:
     for stage, row in figures.timings_ms.items():
         _add(table, stage, row, figures.cpu_ms.get(stage), figures.floors_ms.get(stage))
     table.add_section()
+    for stage, row in figures.device_ms.items():
+        _add(table, f"GPU: {stage}", row, None, None, digits=3)
+    table.add_section()
     _add(table, "frame", figures.frame_ms, figures.cpu_ms["total"], figures.floors_ms["shared"])
     _add(table, "age", figures.age_ms, None, None)
     console.out.print(table)
@@ -65,9 +68,11 @@ def comparison_table(console: Console, comparison: Comparison) -> None:
     console.out.print(Text(comparison.verdict, style="bold red" if comparison.slower else "bold green"))
 
 
-def _add(table: Table, name: str, row: dict[str, float], cpu_ms: float | None, floor_ms: float | None) -> None:
+def _add(
+    table: Table, name: str, row: dict[str, float], cpu_ms: float | None, floor_ms: float | None, digits: int = 2
+) -> None:
     more = ("" if value is None else f"{value:.2f}" for value in (cpu_ms, floor_ms))
-    table.add_row(name, *(f"{row[column]:.2f}" for column in ("p50", "p95", "p99", "max")), *more)
+    table.add_row(name, *(f"{row[column]:.{digits}f}" for column in ("p50", "p95", "p99", "max")), *more)
 
 
 def _summary(figures: ProfileFigures) -> Text:
@@ -85,6 +90,8 @@ def _summary(figures: ProfileFigures) -> Text:
 
 def _remarks(figures: ProfileFigures) -> list[str]:
     lines = [f"{figures.settings.engine}; {figures.machine.processor}"]
+    if figures.device_clock:
+        lines.append(f"GPU: {figures.device_clock}")
     if figures.offered_fps is not None:
         lost = ", ".join(f"{count} {cause}" for cause, count in figures.dropped.items() if count) or "none"
         lines.append(f"the cameras give {figures.offered_fps:g} frames a second; dropped: {lost}")

@@ -25,21 +25,24 @@ _INSIDE_S = 1e-6
 def trace_events(measured: Measurement) -> dict[str, Any]:
     """The measured part of a profile: JSON object format.
 
-    Each thread of the pipeline is a track, each lap of a stage a slice on it. What the profiler itself did stands on a
-    track of its own. A frame's flow goes from its decoding to its way through the perception.
+    Each thread of the pipeline is a track, each lap of a stage a slice on it; so is each stream of a GPU that tells its
+    time. What the profiler itself did stands on a track of its own. A frame's flow goes from its decoding to its way
+    through the perception.
     """
     spans = _laid_out(measured.recorder.spans)
+    device_spans = _disjoint(measured.recorder.device_spans)
     origin_s = min(
-        [span.ended_s - span.duration_ms / 1e3 for span in spans]
+        [span.ended_s - span.duration_ms / 1e3 for span in (*spans, *device_spans)]
         + [part.began_s for floor in (measured.engine_floor, measured.decode_floor) for part in floor.slices]
     )
-    threads = {name: number for number, name in enumerate([_PHASES_THREAD, *dict.fromkeys(s.thread for s in spans)], 1)}
+    tracks = [_PHASES_THREAD, *dict.fromkeys(span.thread for span in (*spans, *device_spans))]
+    threads = {name: number for number, name in enumerate(tracks, 1)}
     clock = _Clock(origin_s)
     events = [_named("process_name", 0, "Clearway")]
     for name, number in threads.items():
         events += [_named("thread_name", number, name), _sorted(number)]
     events += _phases(measured, clock, threads[_PHASES_THREAD])
-    events += _slices(spans, clock, threads)
+    events += _slices([*spans, *device_spans], clock, threads)
     events += _frames(find_ways(measured.recorder.looks, spans), clock, threads)
     events += _counters(measured, clock)
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"engine": measured.engine}}

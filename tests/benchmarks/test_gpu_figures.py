@@ -99,6 +99,25 @@ def test_what_counts_as_passed(changes: dict[str, object], passed: bool):
     assert results(**changes).passed is passed
 
 
+@pytest.mark.parametrize(
+    ("laps_over_total", "total_ms", "agree"),
+    [(0.93, 1.4, True), (1.0, 1.6, True), (1.02, 1.4, False), (0.9, 1.7, False)],
+)
+def test_a_clock_that_contradicts_itself_fails(laps_over_total: float, total_ms: float, agree: bool):
+    """Parts longer than the whole, or a whole longer than its caller waited for it."""
+    timed = speed(
+        device_laps={"inference": Durations(1.0, 1.1, 500)},
+        device_total=Durations(total_ms, 1.9, 500),
+        laps_over_total=laps_over_total,
+        timed_latency=Durations(1.6, 1.9, 500),
+    )
+    assert timed.laps_agree is agree
+    assert results(speed=(timed,)).passed is agree
+    text = table(results(speed=(timed,)))
+    assert "| GPU: inference | 1.000 | 1.100 | 1000 |" in text
+    assert ("≤ 1.01: FAILED" in text) is not agree
+
+
 def test_results_survive_being_written_and_read():
     written = msgspec.json.encode(results())
     assert msgspec.json.decode(written, type=Results) == results()

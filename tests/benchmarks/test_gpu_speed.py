@@ -47,6 +47,14 @@ def test_every_figure_is_measured(host_kernels: HostKernels, monkeypatch: pytest
     for durations in (found.bare_engine, found.letterbox, found.class_map, found.latency):
         assert durations.count == 5
         assert 0 < durations.median_ms <= durations.p99_ms
+    assert list(found.device_laps) == ["upload", "letterbox", "inference", "class map", "download"]
+    laps_ms = [durations.median_ms for durations in found.device_laps.values()]
+    assert laps_ms == [1, 1, 1, 2, 1]  # this device's clock: one a copy, a kernel, a network
+    assert found.device_total is not None
+    assert found.device_total.median_ms == sum(laps_ms)
+    assert found.laps_over_total == 1
+    assert found.timed_latency is not None
+    assert found.timed_latency.count == 5
     assert found.without_decode_fps > 0
     assert found.overlap_efficiency > 0
     moved = (128 * 192 * 3 + 4 * 3 * 64 * 96) / (128 * 192 + 4 * 16 * 24 + 4 * 11 * 16 * 24)

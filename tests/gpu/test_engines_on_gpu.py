@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks.nvidia.figures import LAPS_LIMIT
 from benchmarks.nvidia.parity import TARGETS, Reference, compare, frames_of, reference_of
 from engines.artifact import ModelArtifact, find_model, load_artifact
-from engines.base import Precision
+from engines.base import DeviceLaps, Precision
 from engines.cuda.device import Device
 from engines.errors import EngineError
 from engines.factory import open_engine
@@ -134,6 +136,25 @@ def test_two_cameras_in_one_batch(open_tensorrt: OpenEngine, frames: list[Frame]
         for frame, class_ids in zip(frames, together, strict=False):
             (single,) = path.classify([samples_of(frame, layout)])
             assert (single.class_ids == class_ids).mean() >= TARGETS["fp16"]
+
+
+def test_the_gpus_own_times_fit_into_the_time_that_was_waited(open_tensorrt: OpenEngine, frames: list[Frame]):
+    engine, found = open_tensorrt(batch=2), list[DeviceLaps]()
+    engine.time_device(found.append)
+    tensors = np.zeros(engine.spec.input_shape, np.float32)
+    layout = "bgr" if frames[0].planes is None else "i420"
+    with engine.picture_path([feed_of(engine, frames[0], layout)] * 2) as path:
+        pair = [samples_of(frame, layout) for frame in frames[:2]]
+        for work in (lambda: engine.infer(tensors), lambda: engine.infer(tensors[:1]), lambda: path.classify(pair)):
+            work()  # the first of its kind is no measure
+            began_s = time.perf_counter()
+            work()
+            waited_ms, laps = (time.perf_counter() - began_s) * 1e3, found[-1]
+            assert all(lap.duration_ms > 0 for lap in laps.laps)
+            assert sum(lap.duration_ms for lap in laps.laps) <= laps.total_ms * LAPS_LIMIT
+            assert laps.total_ms <= waited_ms
+    assert [laps.pictures for laps in found[1::2]] == [2, 1, 2]
+    assert [lap.stage for lap in found[-1].laps] == ["upload", "letterbox", "inference", "class map", "download"]
 
 
 def test_any_thread_may_own_an_engine_and_ends_without_a_context(open_tensorrt: OpenEngine, reference: Reference):

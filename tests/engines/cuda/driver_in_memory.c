@@ -9,11 +9,13 @@
 enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_CONTEXT = 201, INVALID_HANDLE = 400 };
 
 int devices = 1, retained, allocations, streams, events, graphs, runnables, launches, capturing;
-int fail_init, fail_begin, fail_end, fail_instantiate, fail_launch, fail_copy, fail_wait;
+int fail_init, fail_begin, fail_end, fail_instantiate, fail_launch, fail_copy, fail_wait, fail_elapsed;
 size_t total_bytes = 1 << 26, used_bytes;
 void *last_stream;
 
-static char context_tag, stream_tags[64], event_tags[64], graph_tag, runnable_tag;
+typedef struct { int timed, recorded, at_ms; } Event;
+
+static char context_tag, stream_tags[64], graph_tag, runnable_tag;
 static __thread void *stack[16];
 static __thread int depth;
 
@@ -112,12 +114,39 @@ int cuStreamWaitEvent(void *stream, void *event, unsigned flags) {
 }
 int cuEventCreate(void **event, unsigned flags) {
     NEEDS_CONTEXT;
-    if (flags != 2) return INVALID_VALUE; /* without a clock */
-    *event = &event_tags[events++ % 64];
+    if (flags != 0 && flags != 2) return INVALID_VALUE; /* with a clock, and without */
+    Event *made = calloc(1, sizeof *made);
+    made->timed = flags == 0;
+    *event = made;
+    events++;
     return OK;
 }
-int cuEventDestroy_v2(void *event) { NEEDS_CONTEXT; events--; return event ? OK : INVALID_HANDLE; }
-int cuEventRecord(void *event, void *stream) { NEEDS_CONTEXT; return event && stream ? OK : INVALID_HANDLE; }
+int cuEventDestroy_v2(void *event) {
+    NEEDS_CONTEXT;
+    if (event == NULL) return INVALID_HANDLE;
+    free(event);
+    events--;
+    return OK;
+}
+/* The clock goes on by a millisecond with each event. */
+int cuEventRecord(void *event, void *stream) {
+    static int now_ms;
+    NEEDS_CONTEXT;
+    if (event == NULL || stream == NULL) return INVALID_HANDLE;
+    ((Event *)event)->recorded = 1;
+    ((Event *)event)->at_ms = ++now_ms;
+    return OK;
+}
+int cuEventElapsedTime_v2(float *ms, void *start, void *end) {
+    Event *from = start, *to = end;
+    NEEDS_CONTEXT;
+    if (fail_elapsed) return fail_elapsed;
+    if (!from || !to || !from->timed || !to->timed || !from->recorded || !to->recorded) return INVALID_HANDLE;
+    *ms = to->at_ms - from->at_ms;
+    return OK;
+}
+/* As a PyCUDA that was built with CUDA 12 or older calls it. */
+int cuEventElapsedTime(float *ms, void *start, void *end) { return cuEventElapsedTime_v2(ms, start, end); }
 int cuEventSynchronize(void *event) { NEEDS_CONTEXT; return event ? fail_wait : INVALID_HANDLE; }
 
 static void *capturing_stream;

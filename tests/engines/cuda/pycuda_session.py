@@ -71,6 +71,24 @@ def round_trip(driver: Driver, gpu: PyCudaDevice) -> None:
     assert (driver["allocations"], driver["streams"], driver["events"]) == (0, 0, 0)
 
 
+def clocks(driver: Driver, gpu: PyCudaDevice) -> None:
+    """A stream's time between two events; what has no clock, or was never reached, is refused."""
+    with gpu.active():
+        stream, plain = gpu.stream(), gpu.event()
+        begun, ended = gpu.event(timed=True), gpu.event(timed=True)
+        begun.record(stream)
+        assert "the GPU failed: cuEventElapsedTime" in refusal(ended.ms_since, begun)
+        plain.record(stream)
+        ended.record(stream)
+        assert (ended.ms_since(begun), begun.ms_since(begun)) == (2.0, 0.0)
+        assert "the GPU failed: cuEventElapsedTime" in refusal(ended.ms_since, plain)
+        driver["fail_elapsed"] = 700
+        assert "illegal memory access" in refusal(ended.ms_since, begun)
+        del begun, ended, plain
+        gc.collect()
+    assert driver["events"] == 0
+
+
 def capture(driver: Driver, gpu: PyCudaDevice) -> None:
     with gpu.active():
         stream = gpu.stream()
@@ -174,6 +192,7 @@ SCENARIOS = {
     for function in (
         describes,
         round_trip,
+        clocks,
         capture,
         no_memory,
         errors_of_the_gpu,

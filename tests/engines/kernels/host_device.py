@@ -2,6 +2,7 @@
 
 Nothing that is given to a stream happens at once. Somebody waits, and then one stream after the other, drawn by lot,
 does one thing, as far as events allow: whatever relies on luck instead of events goes wrong here sooner or later.
+Each thing lasts a millisecond on its stream's clock, and begins when it was given and its stream came to it.
 """
 
 from __future__ import annotations
@@ -22,21 +23,30 @@ from tests.engines.kernels.host import HostKernels
 
 
 class HostEvent:
-    def __init__(self, device: HostDevice) -> None:
-        self._device = device
+    def __init__(self, device: HostDevice, timed: bool) -> None:
+        self._device, self._timed = device, timed
         self.recorded = self.reached = 0
+        self.at_ms = 0.0
 
     def record(self, stream: HostStream) -> None:
         self.recorded += 1
         mark = self.recorded
 
         def reach() -> None:
-            self.reached = mark
+            self.reached, self.at_ms = mark, stream.at_ms
 
-        stream.add(reach)
+        stream.add(reach, lasts_ms=0.0)
 
     def synchronize(self) -> None:
         self._device.run_until(lambda: self.reached == self.recorded)
+        self._device.host_ms = max(self._device.host_ms, self.at_ms)
+
+    def ms_since(self, earlier: HostEvent) -> float:
+        assert self._device.is_active
+        for event in (earlier, self):
+            assert event._timed
+            assert event.reached == event.recorded > 0
+        return self.at_ms - earlier.at_ms
 
 
 class HostStream:
@@ -45,17 +55,29 @@ class HostStream:
     def __init__(self, device: HostDevice) -> None:
         self._device = device
         self.queue: deque[tuple[Callable[[], bool], Callable[[], None]]] = deque()
+        self.at_ms = 0.0
 
-    def add(self, action: Callable[[], None], ready: Callable[[], bool] = lambda: True) -> None:
+    def add(self, action: Callable[[], None], ready: Callable[[], bool] = lambda: True, lasts_ms: float = 1.0) -> None:
+        given_ms = self._device.host_ms
+
+        def act() -> None:
+            self.at_ms = max(self.at_ms, given_ms) + lasts_ms
+            action()
+
         assert self._device.is_active
-        self.queue.append((ready, action))
+        self.queue.append((ready, act))
 
     def wait(self, event: HostEvent) -> None:
         mark = event.recorded
-        self.add(lambda: None, lambda: event.reached >= mark)
+
+        def catch_up() -> None:
+            self.at_ms = max(self.at_ms, event.at_ms)
+
+        self.add(catch_up, lambda: event.reached >= mark, lasts_ms=0.0)
 
     def synchronize(self) -> None:
         self._device.run_until(lambda: not self.queue)
+        self._device.host_ms = max(self._device.host_ms, self.at_ms)
 
 
 class HostMemory:
@@ -78,6 +100,7 @@ class HostDevice:
         self._kernels, self._lot, self._room_bytes = kernels, random.Random(seed), room_bytes
         self._streams: list[HostStream] = []
         self.held: list[HostMemory] = []
+        self.host_ms = 0.0
         self.is_active = False
         self.fails_on: str | None = None
 
@@ -103,8 +126,8 @@ class HostDevice:
         self._streams.append(HostStream(self))
         return self._streams[-1]
 
-    def event(self) -> HostEvent:
-        return HostEvent(self)
+    def event(self, *, timed: bool = False) -> HostEvent:
+        return HostEvent(self, timed)
 
     def upload(self, address: int, array: NDArray[Any], stream: HostStream) -> None:
         stream.add(lambda: void(ctypes.memmove(address, array.ctypes.data, array.nbytes)))

@@ -5,13 +5,14 @@ Everything but the GPU is what runs in a vehicle: `PyCudaDevice`, `DeviceKernels
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from engines.artifact import find_model, load_artifact
-from engines.base import Engine
+from engines.base import DeviceLaps, Engine
 from engines.classes import CITYSCAPES
 from engines.cuda import pycuda_device
 from engines.cuda.device import Stream
@@ -73,6 +74,27 @@ def wrong_structures_are_refused(driver: Driver, gpu: PyCudaDevice) -> None:
     assert driver["kernel_launches"] == 0
 
 
+def every_part_is_timed(driver: Driver, gpu: PyCudaDevice) -> None:
+    """Each event that is set takes this driver's clock on by a millisecond."""
+    (frame,), found = drive(1), list[DeviceLaps]()
+    artifact = load_artifact(find_model("clearway-lite"))
+    with open_engine(artifact, "onnxruntime", size_hw=(176, 320), threads=1) as engine:
+        feed = feed_of(engine, frame, "bgr")
+        with PicturePath(gpu, NetworkAtOnce(engine), engine.spec, [feed], found.append) as path:
+            for _ in range(5):
+                path.classify([(frame.image,)])
+            for laps in found:
+                assert [lap.stage for lap in laps.laps] == ["upload", "letterbox", "inference", "class map", "download"]
+                assert [lap.duration_ms for lap in laps.laps] == [1.0] * 5
+                assert laps.total_ms == 11.0, laps  # ten events of its own, two that keep streams in step
+            driver["fail_elapsed"] = 700
+            assert "illegal memory access" in refusal(path.classify, [(frame.image,)])
+    assert len(found) == 5
+    del path
+    gc.collect()
+    assert driver["events"] == 0
+
+
 def pictures_up_class_maps_down(driver: Driver, gpu: PyCudaDevice) -> None:
     artifact = load_artifact(find_model("clearway-lite"))
     frames = drive(3)
@@ -97,6 +119,7 @@ SCENARIOS = {
         kernels_compute,
         ptx_where_machine_code_is_refused,
         wrong_structures_are_refused,
+        every_part_is_timed,
         pictures_up_class_maps_down,
     )
 }

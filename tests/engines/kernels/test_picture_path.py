@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engines.artifact import find_model, load_artifact
-from engines.base import Engine
+from engines.base import DeviceLaps, Engine
 from engines.cuda.device import Stream
 from engines.errors import EngineError
 from engines.factory import open_engine
@@ -103,6 +103,35 @@ def test_double_buffered_pictures_come_out_in_order_and_as_on_the_cpu(
     assert len(results) == len(frames)
     for (class_ids,), segmentation in zip(results, expected, strict=True):
         assert (class_ids == segmentation.class_ids).mean() >= AGREEMENT
+    assert not device.held
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_part_is_timed_and_two_in_flight_keep_their_own_times(
+    host_kernels: HostKernels, open_network: Callable[..., Engine], seed: int
+):
+    """One millisecond a copy, a kernel and a network, on each stream's own clock."""
+    engine = open_network((176, 320), 2)
+    device, frames, found = HostDevice(host_kernels, seed), drive(6), list[DeviceLaps]()
+    feed = feed_of(engine, frames[0], "bgr")
+    with PicturePath(device, HostNetwork(engine), engine.spec, [feed, feed], found.append) as path:
+        for pair in zip(frames[::2], frames[1::2], strict=True):
+            if path.in_flight == 2:
+                path.collect()
+            path.submit([(frame.image,) for frame in pair])
+        while path.in_flight:
+            path.collect()
+    assert len(found) == 3
+    for laps in found:
+        assert laps.pictures == 2
+        assert {lap.stage: lap.duration_ms for lap in laps.laps} == {
+            "upload": 2, "letterbox": 2, "inference": 1, "class map": 4, "download": 2,
+        }  # fmt: skip
+        assert sum(lap.duration_ms for lap in laps.laps) <= laps.total_ms
+        for lap, following in zip(laps.laps, laps.laps[1:], strict=False):
+            assert lap.began_ms + lap.duration_ms <= following.began_ms
+    assert found[0].total_ms == 11
+    assert found[1].total_ms > 11, "it went up while the one before was computed, and waited"
     assert not device.held
 
 

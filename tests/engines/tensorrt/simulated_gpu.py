@@ -3,12 +3,16 @@
 Nothing that is put into a stream happens at once. It happens when somebody waits, in an order that is drawn by lot
 among all that streams and events allow. So a missing wait, a buffer that is overwritten too early, a call without a
 current context or a wrong address shows in the results, or as an error.
+
+It keeps time, whatever that order is: each stream is busy for as long as its work lasts, begins none before it was
+given it, and waits for events until the moment at which they were reached. Enqueuing takes the host no time.
 """
 
 from __future__ import annotations
 
 import random
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +24,9 @@ from numpy.typing import NDArray
 from engines.errors import EngineError
 
 Work = Callable[[], None]
+
+MS_PER_BYTE = 1e-6
+KERNEL_MS = 0.5
 
 
 class SimulatedGpu:
@@ -36,6 +43,8 @@ class SimulatedGpu:
         self.lost = False
         self.streams: dict[int, SimulatedStream] = {}
         self.counts: dict[str, int] = {}
+        self.host_ms = 0.0
+        self.events: weakref.WeakSet[SimulatedEvent] = weakref.WeakSet()
         self._faults: dict[str, int] = {}
         self._dice = random.Random(seed)
         self._next_address = 0x7F00_0000_0000
@@ -72,9 +81,9 @@ class SimulatedGpu:
         self.streams[stream.handle] = stream
         return stream
 
-    def event(self) -> SimulatedEvent:
-        self.used("event")
-        return SimulatedEvent(self)
+    def event(self, *, timed: bool = False) -> SimulatedEvent:
+        self.used("timed event" if timed else "event")
+        return SimulatedEvent(self, timed)
 
     def upload(self, address: int, array: NDArray[Any], stream: SimulatedStream) -> None:
         self.used("upload")
@@ -83,7 +92,7 @@ class SimulatedGpu:
         def work() -> None:
             self.at(address, array.nbytes)[:] = array.reshape(-1).view(np.uint8)
 
-        stream.put(work)
+        stream.put(work, array.nbytes * MS_PER_BYTE)
 
     def download(self, array: NDArray[Any], address: int, stream: SimulatedStream) -> None:
         self.used("download")
@@ -92,7 +101,7 @@ class SimulatedGpu:
         def work() -> None:
             array.reshape(-1).view(np.uint8)[:] = self.at(address, array.nbytes)
 
-        stream.put(work)
+        stream.put(work, array.nbytes * MS_PER_BYTE)
 
     def copy(self, target: int, source: int, nbytes: int, stream: SimulatedStream) -> None:
         self.used("copy")
@@ -100,11 +109,11 @@ class SimulatedGpu:
         def work() -> None:
             self.at(target, nbytes)[:] = self.at(source, nbytes)
 
-        stream.put(work)
+        stream.put(work, 0.0)
 
     def capture(self, stream: SimulatedStream, work: Work) -> SimulatedGraph:
         self.used("capture")
-        recorded: list[Work] = []
+        recorded: list[tuple[Work, float]] = []
         stream.recording = recorded
         try:
             work()
@@ -172,13 +181,14 @@ class SimulatedStream:
     def __init__(self, gpu: SimulatedGpu, handle: int) -> None:
         self.gpu, self.handle = gpu, handle
         self.queue: deque[tuple[str, Any]] = deque()
-        self.recording: list[Work] | None = None
+        self.recording: list[tuple[Work, float]] | None = None
+        self.at_ms = 0.0
 
-    def put(self, work: Work) -> None:
+    def put(self, work: Work, lasts_ms: float = KERNEL_MS) -> None:
         if self.recording is not None:
-            self.recording.append(work)
+            self.recording.append((work, lasts_ms))
             return
-        self.queue.append(("work", work))
+        self.queue.append(("work", (work, self.gpu.host_ms, lasts_ms)))
         self.gpu.run_some()
 
     def wait(self, event: SimulatedEvent) -> None:
@@ -188,6 +198,7 @@ class SimulatedStream:
     def synchronize(self) -> None:
         self.gpu.used("synchronize")
         self.gpu.run_until(lambda: not self.queue)
+        self.gpu.host_ms = max(self.gpu.host_ms, self.at_ms)
 
     def can_step(self) -> bool:
         if not self.queue:
@@ -198,37 +209,53 @@ class SimulatedStream:
     def step(self) -> None:
         kind, what = self.queue.popleft()
         if kind == "work":
-            what()
+            work, given_ms, lasts_ms = what
+            work()
+            self.at_ms = max(self.at_ms, given_ms) + lasts_ms
         elif kind == "record":
-            event, ticket = what
+            event, ticket, given_ms = what
             event.reached = max(event.reached, ticket)
+            event.at_ms = self.at_ms = max(self.at_ms, given_ms)
+        else:
+            self.at_ms = max(self.at_ms, what[0].at_ms)
 
 
 class SimulatedEvent:
-    def __init__(self, gpu: SimulatedGpu) -> None:
-        self.gpu, self.recorded, self.reached = gpu, 0, 0
+    def __init__(self, gpu: SimulatedGpu, timed: bool) -> None:
+        self.gpu, self.timed, self.recorded, self.reached, self.at_ms = gpu, timed, 0, 0, 0.0
+        gpu.events.add(self)
 
     def record(self, stream: SimulatedStream) -> None:
-        self.gpu.used("record")
+        self.gpu.used("timed record" if self.timed else "record")
         self.recorded += 1
-        stream.queue.append(("record", (self, self.recorded)))
+        stream.queue.append(("record", (self, self.recorded, self.gpu.host_ms)))
 
     def synchronize(self) -> None:
         self.gpu.used("synchronize")
         ticket = self.recorded
         self.gpu.run_until(lambda: self.reached >= ticket)
+        self.gpu.host_ms = max(self.gpu.host_ms, self.at_ms)
+
+    def ms_since(self, earlier: SimulatedEvent) -> float:
+        self.gpu.used("elapsed")
+        for event in (earlier, self):
+            if not event.timed or not event.recorded:
+                raise EngineError("the GPU failed: cuEventElapsedTime failed: invalid resource handle")
+            if event.reached < event.recorded:
+                raise EngineError("the GPU failed: cuEventElapsedTime failed: device not ready")
+        return self.at_ms - earlier.at_ms
 
 
 class SimulatedGraph:
-    def __init__(self, gpu: SimulatedGpu, works: list[Work]) -> None:
+    def __init__(self, gpu: SimulatedGpu, works: list[tuple[Work, float]]) -> None:
         self.gpu, self.works = gpu, works
         self.closed = False
 
     def launch(self, stream: SimulatedStream) -> None:
         self.gpu.used("launch")
         assert not self.closed
-        for work in self.works:
-            stream.put(work)
+        for work, lasts_ms in self.works:
+            stream.put(work, lasts_ms)
 
     def close(self) -> None:
         self.gpu.used("close_graph")
