@@ -40,7 +40,7 @@ class DeviceClock:
             self._submitted_s = time.perf_counter()
 
     def lap(self, stage: str, stream: Stream) -> AbstractContextManager[None]:
-        """Time what the stream is given within a block. The block must not be left by the work of another batch."""
+        """Time what the stream is given within a block. The stream has waited for the part before by then."""
         return self._timed(stage, stream) if self._is_on else _UNTIMED
 
     @contextmanager

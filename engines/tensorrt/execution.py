@@ -298,9 +298,9 @@ class Execution:
         with self._device.active():
             slot.downloaded.synchronize()
             laps = slot.clock.read(slot.pictures)
+        self._lent = slot
         if laps is not None and self._on_laps is not None:
             self._on_laps(laps)
-        self._lent = slot
         return slot.host_out[: slot.pictures]
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +129,7 @@ def test_every_part_is_timed_and_two_in_flight_keep_their_own_times(
             "upload": 2, "letterbox": 2, "inference": 1, "class map": 4, "download": 2,
         }  # fmt: skip
         assert sum(lap.duration_ms for lap in laps.laps) <= laps.total_ms
-        for lap, following in zip(laps.laps, laps.laps[1:], strict=False):
+        for lap, following in pairwise(laps.laps):
             assert lap.began_ms + lap.duration_ms <= following.began_ms
     assert found[0].total_ms == 11
     assert found[1].total_ms > 11, "it went up while the one before was computed, and waited"

@@ -73,7 +73,7 @@ class SimulatedGpu:
 
     def page_locked(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         self.used("page_locked")
-        return np.full(shape, np.nan, dtype)
+        return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 0xA5, dtype)
 
     def stream(self) -> SimulatedStream:
         self.used("stream")
@@ -110,6 +110,10 @@ class SimulatedGpu:
             self.at(target, nbytes)[:] = self.at(source, nbytes)
 
         stream.put(work, 0.0)
+
+    def load(self, image: bytes) -> Any:
+        self.used("load")
+        raise EngineError("the GPU failed: device kernel image is invalid")  # there is nothing that could run it
 
     def capture(self, stream: SimulatedStream, work: Work) -> SimulatedGraph:
         self.used("capture")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ def test_parts_lie_side_by_side_and_within_the_time_that_was_waited(machine, ran
             assert durations_of(laps) == pytest.approx(expected_of(count))
             assert sum(durations_of(laps)) <= laps.total_ms + 1e-9
             assert laps.total_ms <= machine.gpu.host_ms - before_ms + 1e-9
-            for lap, following in zip(laps.laps, laps.laps[1:], strict=False):
+            for lap, following in pairwise(laps.laps):
                 assert lap.began_ms + lap.duration_ms <= following.began_ms + 1e-9
     assert len(found) == 3
     machine.assert_nothing_is_left()
