@@ -63,8 +63,8 @@ def test_the_rendered_street_is_seen_on_drives_never_trained_on():
 @pytest.mark.data
 def test_real_streets_at_dusk_are_seen_as_the_model_card_says(driving_data: Path):
     matrix = measured(str(driving_data / "camvid" / "dusk"), "camvid", (416, 552)).matrix
-    assert matrix.mean_iou == pytest.approx(0.688, abs=0.01)
-    assert iou_of(matrix)["road"] == pytest.approx(0.936, abs=0.01)
+    assert matrix.mean_iou == pytest.approx(0.686, abs=0.01)
+    assert iou_of(matrix)["road"] == pytest.approx(0.941, abs=0.01)
 
 
 def test_the_command_measures_masks_written_by_replay_as_perfect(tmp_path: Path):
