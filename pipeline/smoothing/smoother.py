@@ -55,7 +55,7 @@ class SmoothingRules:
     settled: float = 2.2
     clear: float = 4.0
     likeness: float = 8.0
-    hold_structure: float = 2.0
+    hold_structure: float = 2.3
     hold_wide: float = 0.9
     hold: float = 0.55
     hold_appearing: float = 0.15
