@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -43,6 +42,11 @@ class Pooled(Small):
         return self.layers(image).mean((2, 3))
 
 
+class Talkative(Small):
+    def forward(self, image):
+        raise RuntimeError("sizes differ\\nby one\\nor two")
+
+
 class Strict(Small):
     def __init__(self, class_count):
         super().__init__(class_count)
@@ -65,21 +69,10 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "small.py"
 
 
-@pytest.fixture
-def few_pictures(driving_data: Path, tmp_path: Path) -> Path:
-    """Eight labelled frames of CamVid, as `--data` wants them."""
-    source, target = driving_data / "camvid" / "train", tmp_path / "data" / "camvid" / "train"
-    for image in sorted((source / "images").iterdir())[:8]:
-        for path in (image, source / "labels" / f"{image.stem}.png"):
-            (target / path.parent.name).mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target / path.parent.name)
-    return tmp_path / "data"
-
-
 @pytest.mark.data
-def test_it_is_trained_exported_calibrated_and_evaluated(file: Path, few_pictures: Path, tmp_path: Path) -> None:
-    run, frames = tmp_path / "run", few_pictures / "camvid" / "train"
-    learning = ["train", "--network", f"{file}:Small", "--data", str(few_pictures), "--run", str(run)]
+def test_it_is_trained_exported_calibrated_and_evaluated(file: Path, few_frames: Path, tmp_path: Path) -> None:
+    run, frames = tmp_path / "run", few_frames / "camvid" / "train"
+    learning = ["train", "--network", f"{file}:Small", "--data", str(few_frames), "--run", str(run)]
     learning += ["--mix", "camvid/train", "--check", "--batch", "1", "--crop", "64x96", "--device", "cpu"]
     assert main([*learning, "--steps", "1"]) == 0
     assert main([*learning, "--steps", "2"]) == 0, "goes on where it was"
@@ -93,8 +86,8 @@ def test_it_is_trained_exported_calibrated_and_evaluated(file: Path, few_picture
 
 
 @pytest.mark.data
-def test_it_stands_in_the_table_beside_ours(file: Path, few_pictures: Path, tmp_path: Path) -> None:
-    options = ["--networks", f"{file}:Small", "--steps", "1", "--data", str(few_pictures), "--mix", "camvid/train"]
+def test_it_stands_in_the_table_beside_ours(file: Path, few_frames: Path, tmp_path: Path) -> None:
+    options = ["--networks", f"{file}:Small", "--steps", "1", "--data", str(few_frames), "--mix", "camvid/train"]
     options += ["--check", "camvid/train", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "networks.md")]
     assert family.main([*options, "--threads", "1", "--", "--batch", "1", "--crop", "64x96", "--device", "cpu"]) == 0
     page = (tmp_path / "networks.md").read_text()
@@ -104,10 +97,10 @@ def test_it_stands_in_the_table_beside_ours(file: Path, few_pictures: Path, tmp_
 
 @pytest.mark.data
 def test_a_checkpoint_alone_never_has_a_file_run(
-    file: Path, few_pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    file: Path, few_frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    learning = ["train", "--network", f"{file}:Small", "--data", str(few_pictures), "--run", str(run), "--steps", "1"]
+    learning = ["train", "--network", f"{file}:Small", "--data", str(few_frames), "--run", str(run), "--steps", "1"]
     learning += ["--mix", "camvid/train", "--check", "--batch", "1", "--crop", "64x96", "--device", "cpu"]
     assert main(learning) == 0
     capsys.readouterr()
@@ -128,6 +121,7 @@ def test_a_checkpoint_alone_never_has_a_file_run(
         ("{folder}/small.py:nn", "has no class 'nn'"),
         ("{folder}/small.py:Pooled", r"gives \(1, 11\) for a picture \(1, 3, 64, 96\), not logits \(1, 11, h, w\)"),
         ("{folder}/small.py:Strict", "TypeError: .*unexpected keyword argument 'pretrained'"),
+        ("{folder}/small.py:Talkative", "RuntimeError: sizes differ$"),
         ("{folder}/broken.py:Small", "cannot be imported: SyntaxError"),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,17 +24,6 @@ def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, 
     assert main(["train", "--steps", "1"]) == 2
     said = capsys.readouterr().err
     assert said == "clearway: error: training needs torch, which is not installed: pip install 'clearway[train]'\n"
-
-
-@pytest.fixture
-def few_frames(driving_data: Path, tmp_path: Path) -> Path:
-    """Two labelled frames of CamVid, laid out as the whole is."""
-    source, target = driving_data / "camvid" / "train", tmp_path / "data" / "camvid" / "train"
-    for image in sorted((source / "images").iterdir())[:2]:
-        for file in (image, source / "labels" / f"{image.stem}.png"):
-            (target / file.parent.name).mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, target / file.parent.name)
-    return tmp_path / "data"
 
 
 @pytest.mark.data

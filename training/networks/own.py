@@ -55,10 +55,15 @@ def _imported(file: Path, name: str) -> object:
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever their code raises
-        raise ConfigError(f"--network {name}: cannot be imported: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"--network {name}: cannot be imported: {_in_a_line(error)}") from error
     finally:
         sys.path.pop(0)
     return module
+
+
+def _in_a_line(error: Exception) -> str:
+    """Its first line: libraries like to explain themselves in many."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def build_own_network(name: str, class_count: int, *, pretrained: bool) -> SegmentationNetwork:
@@ -74,7 +79,7 @@ def build_own_network(name: str, class_count: int, *, pretrained: bool) -> Segme
             network.eval()
             logits = network(torch.zeros(1, 3, *_TRIED_HW))
     except Exception as error:  # whatever their code raises
-        raise ConfigError(f"--network {name}: {type(error).__name__}: {error}") from error
+        raise ConfigError(f"--network {name}: {_in_a_line(error)}") from error
     if not isinstance(logits, torch.Tensor) or logits.ndim != 4 or logits.shape[:2] != (1, class_count):
         what = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ConfigError(
